@@ -1,0 +1,218 @@
+"""Element types, tensor types and what is known of a value at compile time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import ml_dtypes
+import numpy as np
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    BFloat16Type,
+    Float16Type,
+    Float32Type,
+    Float64Type,
+    IntegerType,
+    Signedness,
+    TensorType,
+    bf16,
+    f16,
+    f32,
+    f64,
+    i1,
+    i8,
+    i16,
+    i32,
+    i64,
+)
+from xdsl.ir import Attribute, SSAValue
+
+from ...errors import CompileError, UnsupportedError
+
+Array: TypeAlias = Any
+"""A NumPy or CuPy array: the array module in use decides, so the type is open."""
+
+Dims: TypeAlias = tuple[int | None, ...]
+"""The sizes of a tensor's dimensions; None is a size that is not known at compile time."""
+
+ui8, ui16, ui32, ui64 = (IntegerType(w, Signedness.UNSIGNED) for w in (8, 16, 32, 64))
+
+DTYPES: dict[Attribute, np.dtype[Any]] = {
+    f64: np.dtype(np.float64),
+    f32: np.dtype(np.float32),
+    f16: np.dtype(np.float16),
+    bf16: np.dtype(ml_dtypes.bfloat16),
+    i1: np.dtype(np.bool_),
+    i8: np.dtype(np.int8),
+    i16: np.dtype(np.int16),
+    i32: np.dtype(np.int32),
+    i64: np.dtype(np.int64),
+    ui8: np.dtype(np.uint8),
+    ui16: np.dtype(np.uint16),
+    ui32: np.dtype(np.uint32),
+    ui64: np.dtype(np.uint64),
+}
+"""The element types nnfuse computes with. Signless integers are ONNX's signed ones, as in MLIR's tosa and linalg."""
+
+ELEMENTS: dict[np.dtype[Any], Attribute] = {dtype: element for element, dtype in DTYPES.items()}
+
+NARROW_FLOATS = (f16, bf16)
+"""Float types whose operations are computed in f32 and rounded once."""
+
+
+def is_float(element: Attribute) -> bool:
+    """Whether an element type is a floating-point one."""
+    return isinstance(element, Float16Type | BFloat16Type | Float32Type | Float64Type)
+
+
+def dtype_of(element: Attribute) -> np.dtype[Any]:
+    """The NumPy dtype of an element type; raises UnsupportedError for one that nnfuse does not compute with."""
+    if (dtype := DTYPES.get(element)) is None:
+        raise UnsupportedError(f"element type {element} is not supported")
+    return dtype
+
+
+def element_of(dtype: Any) -> Attribute:
+    """The element type of a NumPy dtype."""
+    if (element := ELEMENTS.get(np.dtype(dtype))) is None:
+        raise UnsupportedError(f"element type {np.dtype(dtype)} is not supported")
+    return element
+
+
+def tensor(element: Attribute, dims: Iterable[int | None]) -> TensorType[Attribute]:
+    """The tensor type with these dims; None becomes `?`. Raises CompileError on a negative size."""
+    sizes = [DYNAMIC_INDEX if d is None else int(d) for d in dims]
+    if any(s < 0 and s != DYNAMIC_INDEX for s in sizes):
+        raise CompileError(f"a dimension of the result would be negative: {format_dims(dims)}")
+    return TensorType(element, sizes)
+
+
+def dims_of(type_: Attribute) -> Dims:
+    """The dims of a tensor type, None for `?`."""
+    assert isinstance(type_, TensorType)
+    return tuple(None if d.data == DYNAMIC_INDEX else d.data for d in type_.shape.data)
+
+
+def element_type(type_: Attribute) -> Attribute:
+    """The element type of a tensor type."""
+    assert isinstance(type_, TensorType)
+    element: Attribute = type_.element_type
+    return element
+
+
+def is_static(type_: Attribute) -> bool:
+    """Whether every size of a tensor type is known."""
+    return None not in dims_of(type_)
+
+
+def static_dims(dims: Dims) -> tuple[int, ...]:
+    """`dims`, all known; raises CompileError where one is not."""
+    known = tuple(d for d in dims if d is not None)
+    if len(known) != len(dims):
+        raise CompileError(f"the shape {format_dims(dims)} must be known here", hint="bind it with specialize-shapes")
+    return known
+
+
+def product(dims: Iterable[int | None]) -> int | None:
+    """The number of elements as an exact Python int; None where a size is unknown (unless another is 0)."""
+    sizes = list(dims)
+    if 0 in sizes:
+        return 0
+    result = 1
+    for d in sizes:
+        if d is None:
+            return None
+        result *= d
+    return result
+
+
+def num_bytes(type_: Attribute) -> int | None:
+    """The size of a tensor in bytes, as an exact Python int; None where it is not known."""
+    count = product(dims_of(type_))
+    return None if count is None else count * dtype_of(element_type(type_)).itemsize
+
+
+def format_dims(dims: Iterable[int | None]) -> str:
+    """`2x?x3` for messages; `scalar` for rank 0."""
+    return "x".join("?" if d is None else str(d) for d in dims) or "scalar"
+
+
+def compatible(a: Attribute, b: Attribute) -> bool:
+    """Whether two tensor types can describe one value: equal, or `?` on one side."""
+    if a == b:
+        return True
+    if not isinstance(a, TensorType) or not isinstance(b, TensorType):
+        return False
+    x, y = dims_of(a), dims_of(b)
+    return (
+        element_type(a) == element_type(b)
+        and len(x) == len(y)
+        and all(m is None or n is None or m == n for m, n in zip(x, y, strict=True))
+    )
+
+
+def merge_dims(a: Dims, b: Dims) -> Dims:
+    """What two compatible shapes know together."""
+    return tuple(n if m is None else m for m, n in zip(a, b, strict=True))
+
+
+def broadcast_dims(*shapes: Sequence[int | None]) -> Dims:
+    """NumPy's (and ONNX's multidirectional) broadcasting on possibly unknown dims; raises CompileError."""
+    rank = max((len(s) for s in shapes), default=0)
+    result: list[int | None] = []
+    for axis in range(-rank, 0):
+        sizes = {s[axis] for s in shapes if -axis <= len(s)} - {1}
+        known = sizes - {None}
+        if len(known) > 1:
+            listed = " and ".join(format_dims(s) for s in shapes)
+            raise CompileError(f"shapes {listed} do not broadcast")
+        result.append(known.pop() if known else (None if sizes else 1))
+    return tuple(result)
+
+
+def normalize_axis(axis: int, rank: int) -> int:
+    """`axis` counted from the front; raises CompileError when it is out of range."""
+    if not -rank <= axis < max(rank, 1) or (rank == 0 and axis not in (-1, 0)):
+        raise CompileError(f"axis {axis} is out of range for rank {rank}")
+    return axis % rank if rank else 0
+
+
+class Abstract:
+    """What the compiler knows of an operand: its element type, its dims, and its value where it is a constant."""
+
+    def __init__(self, source: SSAValue | TensorType[Attribute], value: Array | None = None):
+        self._source = source
+        type_ = source.type if isinstance(source, SSAValue) else source
+        if not isinstance(type_, TensorType):
+            raise CompileError(f"an operand has the type {type_}; a tensor is needed")
+        self.type: TensorType[Attribute] = type_
+        if value is not None:
+            self.value = value
+
+    @property
+    def element(self) -> Attribute:
+        """The element type."""
+        return self.type.element_type
+
+    @cached_property
+    def dims(self) -> Dims:
+        """The sizes; None is unknown."""
+        return dims_of(self.type)
+
+    @property
+    def rank(self) -> int:
+        """The number of dimensions."""
+        return len(self.dims)
+
+    @cached_property
+    def value(self) -> Array | None:
+        """The value as a NumPy array where an inline constant defines it, else None."""
+        owner = self._source.owner if isinstance(self._source, SSAValue) else None
+        literal = getattr(owner, "literal", None)
+        return None if literal is None else literal()
+
+    def ints(self) -> tuple[int, ...] | None:
+        """The value as Python ints, flattened; None where it is not a constant."""
+        return None if self.value is None else tuple(int(v) for v in self.value.reshape(-1))
