@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar, cast
@@ -60,7 +60,7 @@ def fuse_locations(locations: Sequence[LocationAttr]) -> LocationAttr:
     parts = [NameLoc(StringAttr(n), NoneAttr()) for n in names]
     if not parts:
         return UnknownLoc()
-    return parts[0] if len(parts) == 1 else FusedLoc(parts, NoneAttr())
+    return parts[0] if len(parts) == 1 else FusedLoc(tuple(parts), NoneAttr())
 
 
 def replace(
@@ -86,7 +86,7 @@ def replace(
 
 
 @contextmanager
-def collect_remarks() -> Iterator[list[str]]:
+def collect_remarks() -> Generator[list[str]]:
     """While open, fusing passes append a line for each fusion and each near miss to the list it yields."""
     remarks: list[str] = []
     token = _REMARKS.set(remarks)

@@ -200,11 +200,11 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
 
     # Inference and meaning
 
-    def infer(self, *operands: Any) -> TensorType[Attribute] | tuple[TensorType[Attribute], ...]:
+    def infer(self, *args: Any, **kwargs: Any) -> TensorType[Attribute] | tuple[TensorType[Attribute], ...]:
         """The result type(s) for these abstract operands; raises CompileError where they do not fit."""
         raise NotImplementedError(self.name)
 
-    def evaluate(self, xp: Any, *operands: Any) -> Array | tuple[Array, ...]:
+    def evaluate(self, xp: Any, *args: Any, **kwargs: Any) -> Array | tuple[Array, ...]:
         """The result array(s) for these operand arrays, by `xp` (numpy or cupy)."""
         raise NotImplementedError(self.name)
 

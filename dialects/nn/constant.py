@@ -73,17 +73,17 @@ class ConstantOp(NNOp):
 
     def infer(self) -> TensorType[Attribute]:
         """The declared type, where it fits the value."""
-        type_ = cast(TensorType[Attribute], self.result.type)
+        type_ = self.result.type
         count = product(static_dims(dims_of(type_)))
         value = self.value
         if isinstance(value, DenseIntOrFPElementsAttr):
             if value.get_shape() != dims_of(type_) or value.get_element_type() != type_.element_type:
-                raise CompileError(f"nn.constant of type {type_} holds a value of type {value.type}")
+                raise CompileError(f"nn.constant of type {type_} holds a value of type {cast(Any, value).type}")
             if not may_be_inline(type_.element_type, count):
                 raise CompileError(f"nn.constant of {count} elements", hint="use nn.parameter")
             if count and not np.isfinite(self.literal().astype(np.float64)).all():
                 raise CompileError("nn.constant refuses a non-finite dense", hint="use nn.parameter")
-        elif not isinstance(value, FloatAttr | IntegerAttr) or count != 1 or value.type != type_.element_type:
+        elif not isinstance(value, FloatAttr | IntegerAttr) or count != 1 or cast(Any, value).type != type_.element_type:
             raise CompileError(f"nn.constant of type {type_} cannot hold {value}")
         return type_
 
@@ -132,11 +132,11 @@ class ConstantOp(NNOp):
         value = parser.parse_attribute()
         attributes = parser.parse_optional_attr_dict()
         if isinstance(value, DenseIntOrFPElementsAttr):
-            type_: Attribute = value.type
+            type_: Attribute = cast(Any, value).type
         else:
             parser.parse_keyword("as")
             type_ = parser.parse_type()
-        op = cls(value=value, result_types=[type_])
+        op = cls(value=cast(Attribute, value), result_types=[type_])
         op.attributes |= attributes
         return op
 
@@ -156,7 +156,7 @@ class ParameterOp(NNOp):
     def infer(self) -> TensorType[Attribute]:
         """The declared type: the file is looked at when the program is loaded."""
         static_dims(dims_of(self.result.type))
-        return cast(TensorType[Attribute], self.result.type)
+        return self.result.type
 
     def fold(self) -> Sequence[SSAValue | Attribute] | None:
         """Weights are never read by the compiler."""

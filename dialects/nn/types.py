@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import ml_dtypes
 import numpy as np
@@ -89,17 +89,21 @@ def tensor(element: Attribute, dims: Iterable[int | None]) -> TensorType[Attribu
     return TensorType(element, sizes)
 
 
+def as_tensor(type_: Attribute) -> TensorType[Attribute]:
+    """`type_`, which must be a tensor type; raises CompileError where it is not."""
+    if not isinstance(type_, TensorType):
+        raise CompileError(f"a value has the type {type_}; a tensor is needed")
+    return cast(TensorType[Attribute], type_)
+
+
 def dims_of(type_: Attribute) -> Dims:
     """The dims of a tensor type, None for `?`."""
-    assert isinstance(type_, TensorType)
-    return tuple(None if d.data == DYNAMIC_INDEX else d.data for d in type_.shape.data)
+    return tuple(None if d.data == DYNAMIC_INDEX else d.data for d in as_tensor(type_).shape.data)
 
 
 def element_type(type_: Attribute) -> Attribute:
     """The element type of a tensor type."""
-    assert isinstance(type_, TensorType)
-    element: Attribute = type_.element_type
-    return element
+    return as_tensor(type_).element_type
 
 
 def is_static(type_: Attribute) -> bool:
@@ -143,8 +147,9 @@ def compatible(a: Attribute, b: Attribute) -> bool:
     """Whether two tensor types can describe one value: equal, or `?` on one side."""
     if a == b:
         return True
-    if not isinstance(a, TensorType) or not isinstance(b, TensorType):
+    if not (isinstance(a, TensorType) and isinstance(b, TensorType)):
         return False
+    a, b = as_tensor(cast(Any, a)), as_tensor(cast(Any, b))
     x, y = dims_of(a), dims_of(b)
     return (
         element_type(a) == element_type(b)
@@ -184,10 +189,7 @@ class Abstract:
 
     def __init__(self, source: SSAValue | TensorType[Attribute], value: Array | None = None):
         self._source = source
-        type_ = source.type if isinstance(source, SSAValue) else source
-        if not isinstance(type_, TensorType):
-            raise CompileError(f"an operand has the type {type_}; a tensor is needed")
-        self.type: TensorType[Attribute] = type_
+        self.type = as_tensor(source.type if isinstance(source, SSAValue) else source)
         if value is not None:
             self.value = value
 

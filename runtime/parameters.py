@@ -1,0 +1,84 @@
+"""Parameter files: where the values of `nn.parameter` come from, an ONNX file or a `.safetensors` file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, TensorProto
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
+
+from ..dialects.nn.types import Array
+from ..errors import CompileError, escape_name
+from ..lowering.onnx_to_nn import load_model, to_array
+
+
+class ModelParameters(Mapping[str, Array]):
+    """The weights of an ONNX model, by their names in IR: initializers, and the tensors of Constant nodes."""
+
+    def __init__(self, model: ModelProto):
+        self._tensors: dict[str, TensorProto] = {escape_name(t.name): t for t in model.graph.initializer}
+        for node in model.graph.node:
+            if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
+                self._tensors[escape_name(node.output[0])] = node.attribute[0].t
+
+    def __getitem__(self, name: str) -> Array:
+        return to_array(self._tensors[name])
+
+    def __iter__(self) -> Any:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+
+class FileParameters(Mapping[str, Array]):
+    """The tensors of a `.safetensors` file, read when they are asked for."""
+
+    def __init__(self, path: Path):
+        try:
+            self._file: Any = safe_open(str(path), framework="numpy")
+            self._names: list[str] = list(self._file.keys())
+        except (SafetensorError, OSError) as e:
+            raise CompileError(f"cannot read the parameter file '{path}': {e}") from None
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._file.get_tensor(name)
+
+    def __iter__(self) -> Any:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def open_parameters(module: ModuleOp, folder: Path, override: str | None = None) -> Mapping[str, Array]:
+    """The parameters a module names, relative to the `folder` of its file, or those of the file `override`.
+
+    Raises CompileError where the file is missing or is not of the size the module states.
+    """
+    named, size = module.attributes.get("nn.parameters"), module.attributes.get("nn.parameters_size")
+    if override is None and not isinstance(named, StringAttr):
+        return {}
+    path = Path(override) if override is not None else folder / named.data  # type: ignore[union-attr]
+    if not path.is_file():
+        raise CompileError(f"the parameter file '{path}' is missing", hint="name it with --parameters")
+    if override is None and isinstance(size, IntegerAttr) and path.stat().st_size != size.value.data:
+        raise CompileError(
+            f"the parameter file '{path}' has {path.stat().st_size} bytes, but the module was made for one of"
+            f" {size.value.data}"
+        )
+    return FileParameters(path) if path.suffix == ".safetensors" else ModelParameters(load_model(path))
+
+
+def save_parameters(path: Path, values: Mapping[str, Array]) -> None:
+    """Write `values` as a `.safetensors` file, whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    save_file({name: np.ascontiguousarray(value) for name, value in values.items()}, str(temporary))
+    temporary.replace(path)

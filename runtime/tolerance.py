@@ -1,0 +1,43 @@
+"""How far a result may be from the truth: the one place for tolerances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+ABSOLUTE, RELATIVE = 1e-5, 1e-4
+"""f32: |y - f64| <= max(ABSOLUTE + RELATIVE * |f64|, 4 * max|peer - f64|)."""
+
+RELATIVE_L2 = {"f32": 1e-5, "tf32": 2e-3, "f16": 5e-3, "bf16": 3e-2}
+"""Reduced precisions: the relative L2 error of an output against float64."""
+
+
+def f32_excess(result: Any, oracle: Any, peer: Any | None = None) -> float:
+    """By which factor an f32 result exceeds its tolerance at its worst element; at most 1 is right.
+
+    `oracle` is the float64 truth; `peer` another implementation's f32 result, whose own error widens the tolerance.
+    NaN must meet NaN and infinities their like; otherwise the excess is infinite.
+    """
+    y, truth = np.asarray(result, np.float64), np.asarray(oracle, np.float64)
+    if y.shape != truth.shape:
+        return float("inf")
+    finite = np.isfinite(truth)
+    if not np.array_equal(y[~finite], truth[~finite], equal_nan=True):
+        return float("inf")
+    y, truth = y[finite], truth[finite]
+    if not y.size:
+        return 0.0
+    allowed = ABSOLUTE + RELATIVE * np.abs(truth)
+    if peer is not None:
+        error = np.abs(np.asarray(peer, np.float64)[finite] - truth)
+        allowed = np.maximum(allowed, 4 * float(np.nan_to_num(error, nan=0.0, posinf=0.0).max()))
+    excess = np.abs(y - truth) / allowed
+    return float("inf") if np.isnan(excess).any() else float(excess.max())
+
+
+def relative_l2(result: Any, oracle: Any) -> float:
+    """||result - oracle|| / ||oracle||, in float64."""
+    y, truth = np.asarray(result, np.float64), np.asarray(oracle, np.float64)
+    norm = float(np.linalg.norm(truth))
+    return float(np.linalg.norm(y - truth)) / (norm or 1.0)

@@ -1,0 +1,157 @@
+"""Fixtures: one ONNX node (or model) run through nnfuse's ops and compared with ONNX Runtime and a float64 oracle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from nnfuse.dialects.nn.types import dims_of, dtype_of, element_type
+from nnfuse.lowering.onnx_to_nn import import_model
+from nnfuse.runtime.parameters import ModelParameters
+from nnfuse.runtime.reference import evaluate, main_function
+from nnfuse.runtime.tolerance import f32_excess, relative_l2
+from onnx import helper, numpy_helper
+
+SHARED_MODELS = Path(os.environ.get("NNFUSE_MODELS", Path(__file__).parents[2] / "shared" / "models"))
+
+
+@pytest.fixture
+def shared_models() -> Path:
+    """The folder of real models beside the checkout; tests skip where it is absent."""
+    if not SHARED_MODELS.is_dir():
+        pytest.skip(f"no models in {SHARED_MODELS} (set NNFUSE_MODELS)")
+    return SHARED_MODELS
+
+
+def run_onnxruntime(model: onnx.ModelProto, feeds: dict[str, Any]) -> list[Any]:
+    """The outputs by ONNX Runtime, its graph optimisations off."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(None, feeds)
+
+
+def one_node_model(
+    op_type: str,
+    inputs: Sequence[Any],
+    attributes: dict[str, Any],
+    opset: int,
+    outputs: int,
+    constants: Sequence[int],
+    domain: str = "",
+    symbolic: bool = False,
+) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """A model of one node and its feeds; inputs that are None are left out, those in `constants` are initializers."""
+    names = ["" if v is None else f"x{i}" for i, v in enumerate(inputs)]
+    node = helper.make_node(op_type, names, [f"y{i}" for i in range(outputs)], name="node", domain=domain, **attributes)
+    arguments, initializers, feeds = [], [], {}
+    for index, (name, value) in enumerate(zip(names, inputs, strict=True)):
+        if value is None:
+            continue
+        if index in constants:
+            initializers.append(numpy_helper.from_array(np.asarray(value), name))
+            continue
+        dims = [f"{name}d{a}" for a in range(value.ndim)] if symbolic else value.shape
+        arguments.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), dims))
+        feeds[name] = value
+    results = [onnx.ValueInfoProto(name=f"y{i}") for i in range(outputs)]
+    graph = helper.make_graph([node], "g", arguments, results, initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid(domain, opset)], ir_version=min(opset + 3, 10))
+    return model, feeds
+
+
+def oracle(model: onnx.ModelProto, feeds: dict[str, Any], wide: bool = True) -> list[Any]:
+    """The outputs by our op classes' `evaluate`, in float64 (or, not `wide`, in the declared types)."""
+    func = main_function(import_model(model))
+    parameters = ModelParameters(model)
+    names = [i.name for i in model.graph.input if i.name in feeds]
+    return evaluate(func, [feeds[n] for n in names], parameters.__getitem__, wide=wide)
+
+
+def assert_close(result: Any, truth: Any, peer: Any | None = None, what: str = "result") -> None:
+    """Within tolerance.py's limits for the result's dtype; exact for integers and booleans."""
+    result = np.asarray(result)
+    if result.dtype.kind in "iub":
+        np.testing.assert_array_equal(result, np.asarray(truth), err_msg=what)
+    elif result.dtype.itemsize >= 4:
+        assert (excess := f32_excess(result, truth, peer)) <= 1, f"{what}: {excess:.3g} times the tolerance"
+    else:
+        limit = {"float16": 5e-3}.get(result.dtype.name, 3e-2)
+        assert (error := relative_l2(result, truth)) <= limit, f"{what}: relative L2 error {error:.3g} > {limit}"
+
+
+@pytest.fixture
+def check_node() -> Callable[..., list[Any]]:
+    """`check_node(op_type, [inputs], {attributes}, opset=, outputs=, constants=, against_ort=, expected=)`.
+
+    Imports a one-node model, checks that the inferred types fit what `evaluate` returns (also with all inputs' dims
+    symbolic), and compares with the float64 oracle and with ONNX Runtime (or the arrays `expected`). Returns the results.
+    """
+
+    def check(
+        op_type: str,
+        inputs: Sequence[Any],
+        attributes: dict[str, Any] | None = None,
+        opset: int = 21,
+        outputs: int = 1,
+        constants: Sequence[int] = (),
+        against_ort: bool = True,
+        expected: Sequence[Any] | None = None,
+        domain: str = "",
+    ) -> list[Any]:
+        model, feeds = one_node_model(op_type, inputs, attributes or {}, opset, outputs, constants, domain)
+        func = main_function(import_model(model))
+        func.verify()
+        results = oracle(model, feeds, wide=False)
+        for result, type_ in zip(results, func.function_type.outputs, strict=True):
+            assert result.dtype == dtype_of(element_type(type_)), f"{op_type}: dtype {result.dtype} for {type_}"
+            assert len(dims_of(type_)) == result.ndim, f"{op_type}: rank of {result.shape} for {type_}"
+            assert all(d in (None, n) for d, n in zip(dims_of(type_), result.shape, strict=True)), (
+                f"{op_type}: {result.shape} for {type_}"
+            )
+        symbolic, _ = one_node_model(op_type, inputs, attributes or {}, opset, outputs, constants, domain, symbolic=True)
+        for result, type_ in zip(results, main_function(import_model(symbolic)).function_type.outputs, strict=True):
+            assert len(dims_of(type_)) == result.ndim, f"{op_type}, symbolic: rank of {result.shape} for {type_}"
+            assert all(d in (None, n) for d, n in zip(dims_of(type_), result.shape, strict=True)), (
+                f"{op_type}, symbolic: {result.shape} for {type_}"
+            )
+        peers = list(expected) if expected is not None else run_onnxruntime(model, feeds) if against_ort else None
+        truths = oracle(model, feeds)
+        for index, (result, truth) in enumerate(zip(results, truths, strict=True)):
+            assert_close(result, truth, what=f"{op_type} output {index} against float64")
+            if peers is not None:
+                peer = np.asarray(peers[index])
+                assert result.shape == peer.shape and result.dtype == peer.dtype, (
+                    f"{op_type}: {result.shape} {result.dtype} for {peer.shape} {peer.dtype}"
+                )
+                assert_close(result, peer, what=f"{op_type} output {index} against the peer")
+        return results
+
+    return check
+
+
+@pytest.fixture
+def ort() -> Callable[..., list[Any]]:
+    """`ort(model, feeds)`: the outputs by ONNX Runtime without graph optimisations."""
+    return run_onnxruntime
+
+
+@pytest.fixture
+def float64_oracle() -> Callable[..., list[Any]]:
+    """`float64_oracle(model, feeds)`: the outputs by our op classes in float64, nothing fused."""
+    return oracle
+
+
+@pytest.fixture
+def close() -> Callable[..., None]:
+    """`close(result, truth, peer=None, what="result")`: fails beyond the tolerance of the result's dtype."""
+    return assert_close
