@@ -85,7 +85,7 @@ def describe(error: BaseException) -> tuple[int, str]:
 
 
 def first_lines(error: BaseException) -> str:
-    """What an xDSL diagnostic says, behind its op's name; its note, which we leave, holds the whole module."""
+    """What an xDSL diagnostic says, behind its op's name; its note holds the whole module."""
     for note in getattr(error, "__notes__", ()):
         lines = str(note).splitlines()
         marked = next((i for i, line in enumerate(lines) if i and re.match(r"\s*\^\^\^", line)), None)

@@ -91,7 +91,7 @@ class FuseOptMain(xDSLOptMain):
     # Input
 
     def prepare_input(self) -> tuple[list[tuple[IO[bytes], int]], str]:
-        """The chunks of the input and what kind it is; `-` is standard input. Refuses unknown kinds of file."""
+        """The chunks of the input and their kind; `-` is standard input. Refuses unknown kinds."""
         if self.args.input_file == "-":
             self.args.input_file = None
         name = self.args.input_file
