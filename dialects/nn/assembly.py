@@ -9,6 +9,7 @@ array properties are `name [..]`, others `name = value` (a float without a type 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +20,8 @@ from xdsl.parser import Parser
 from xdsl.parser.core import UnresolvedOperand
 from xdsl.printer import Printer
 from xdsl.utils.mlir_lexer import MLIRTokenKind
+
+from ...errors import CompileError
 
 OpT = TypeVar("OpT", bound=IRDLOperation)
 
@@ -62,16 +65,34 @@ def parse_op(cls: type[OpT], parser: Parser) -> OpT:
     for group in groups:
         grouped.append(list(operands[: len(group)]))
         operands = operands[len(group) :]
-    results = definition.results
-    variadic = len(results) == 1 and isinstance(results[0][1], VariadicDef)
-    if not variadic and len(results) != len(outputs):
-        parser.raise_error(f"{cls.name} has {len(results)} results, but {len(outputs)} types are given")
+    try:
+        result_types = group_results(definition, outputs)
+    except CompileError as e:
+        parser.raise_error(str(e))
     return cls.build(
         operands=grouped,
-        result_types=[outputs] if variadic else outputs,
+        result_types=result_types,
         properties=properties,
         attributes=attributes,
     )
+
+
+def group_results(definition: OpDef, types: Sequence[Attribute]) -> list[list[Attribute]]:
+    """`types` by result definition: one each, the rest for a variadic one; optional ones may be left out.
+
+    Raises CompileError where there are too few or too many.
+    """
+    groups: list[list[Attribute]] = []
+    rest, complete = list(types), True
+    for _, result in definition.results:
+        variadic = isinstance(result, VariadicDef) and not isinstance(result, OptionalDef)
+        count = len(rest) if variadic else 1
+        groups.append(rest[:count])
+        complete &= bool(groups[-1]) or isinstance(result, VariadicDef)
+        rest = rest[count:]
+    if rest or not complete:
+        raise CompileError(f"{definition.name} does not have {len(types)} results")
+    return groups
 
 
 def _print_operands(op: IRDLOperation, definition: OpDef, printer: Printer) -> None:

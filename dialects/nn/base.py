@@ -19,7 +19,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from ...errors import CompileError, UnsupportedError
 from ...rewriting import node_name
-from .assembly import parse_op, print_op
+from .assembly import group_results, parse_op, print_op
 from .types import (
     NARROW_FLOATS,
     Abstract,
@@ -165,9 +165,13 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
         self,
         *operands: SSAValue | Operation | Sequence[SSAValue] | None,
         result_types: Sequence[Attribute] | None = None,
+        outputs: int | None = None,
         **fields: FieldValue | None,
     ):
-        """Build the op; without `result_types` they are inferred. Raises CompileError where the operands do not fit."""
+        """Build the op; without `result_types` they are inferred. Raises CompileError where the operands do not fit.
+
+        `outputs` is the number of results of an op with optional results; by default it has none of those.
+        """
         definition = self.get_irdl_definition()
         names = {definition.accessor_names.get(n, (n, ""))[0]: n for n in definition.properties}
         unknown = [n for n in fields if n not in definition.properties and n not in names]
@@ -177,9 +181,10 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
         given = [_operand_group(o) for o in operands]
         given += [[]] * (len(definition.operands) - len(given))
         results = list(result_types) if result_types is not None else None
+        count = self.result_count(fields) if outputs is None else outputs
         super().__init__(
             operands=given,
-            result_types=self._group_results(results if results is not None else [placeholder] * self.result_count(fields)),
+            result_types=group_results(definition, results if results is not None else [placeholder] * count),
             properties={names.get(n, n): attribute(v) for n, v in fields.items() if v is not None},
         )
         if results is None:
@@ -189,14 +194,7 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
     @classmethod
     def result_count(cls, fields: Mapping[str, Any]) -> int:
         """How many results an op with these fields has; ops with a variadic result override it."""
-        return len(cls.get_irdl_definition().results)
-
-    @classmethod
-    def _group_results(cls, types: Sequence[Attribute]) -> list[Any]:
-        results = cls.get_irdl_definition().results
-        if len(results) == 1 and isinstance(results[0][1], VariadicDef):
-            return [list(types)]
-        return list(types)
+        return sum(not isinstance(d, OptionalDef) for _, d in cls.get_irdl_definition().results)
 
     # Inference and meaning
 
@@ -290,6 +288,8 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
         assert cls.ONNX is not None
         operands = cls.operands_from(node)
         fields = {n: v for n, v in node.attributes.items() if n not in cls.ONNX.drop}
+        if any(isinstance(d, OptionalDef) for _, d in cls.get_irdl_definition().results):
+            fields["outputs"] = node.outputs
         return node.build(cls, *operands, **fields)
 
     @classmethod
