@@ -1,0 +1,52 @@
+# Everything starts from `make demo` and `make test`: each sets itself up in .venv, from Python >= 3.11 alone.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+READY_GPU := $(VENV)/ready-gpu
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint lit pytest test-gpu bench clean
+
+help:  ## Say what can be made
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY)  ## Create .venv with nnfuse and everything its tests need
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; name it: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(READY_GPU): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,cuda13]'
+	@touch $@
+
+demo: $(READY)  ## Fuse and run the digits network: IR before and after, accuracy, times
+	$(BIN)/python examples/demo.py
+
+test: lint lit pytest  ## Every test (ruff, pyright, import-linter, lit, pytest)
+
+lint: $(READY)  ## Style, types and who may import whom
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+	$(BIN)/lint-imports --no-logo
+
+lit: $(READY)  ## The .mlir tests
+	$(BIN)/lit --quiet --order=lexical test
+
+pytest: $(READY)  ## The Python tests, README.md's blocks among them
+	$(BIN)/python -m pytest --quiet -n 2
+
+test-gpu: $(READY_GPU)  ## The tests that need an NVIDIA GPU (installs CuPy)
+	$(BIN)/python -m pytest -m gpu
+
+bench: $(READY)  ## Measure what README.md claims for this machine's CPU
+	for file in bench/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:  ## Remove what was made here, .venv included
+	rm -rf $(VENV) build dist *.egg-info .ruff_cache .hypothesis .import_linter_cache .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
