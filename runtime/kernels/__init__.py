@@ -1,0 +1,95 @@
+"""Kernels: how an op runs on a backend where `compute` would be slower, found by op class.
+
+A backend has a dict `KERNELS` from op class to `bind(op, context)`, which runs once per program and returns
+`kernel(outs, ins)`, or None where it does not do this op's case. `ins` are the operand arrays, `outs` the arrays to
+write: static shapes, row-major; an in-place op gets `outs[0]` with the memory of one of its INPLACE operands. `VIEWS`
+maps an op class to a function that makes its result from fixed operands when the program is loaded, without copying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ...dialects.nn.base import NNOp
+from ...dialects.nn.types import Array
+from ...errors import CompileError
+
+Kernel: TypeAlias = Callable[[Sequence[Array], Sequence[Array]], None]
+"""`kernel(outs, ins)` writes `outs`."""
+
+
+class Scratch:
+    """Memory that a kernel may use during one call: as large as the largest reservation of a program."""
+
+    def __init__(self, xp: Any):
+        self._xp = xp
+        self._size = 0
+        self._buffer: Array | None = None
+
+    def reserve(self, nbytes: int) -> None:
+        """At bind: make sure that `view` can hold `nbytes` bytes."""
+        self._size = max(self._size, nbytes)
+
+    @property
+    def size(self) -> int:
+        """The bytes reserved."""
+        return self._size
+
+    def allocate(self) -> None:
+        """Take the memory, once every kernel is bound."""
+        self._buffer = self._xp.empty(self._size, np.uint8)
+
+    def view(self, shape: Sequence[int], dtype: Any) -> Array:
+        """Inside a kernel: an array over the start of the scratch memory, its content undefined."""
+        count = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        assert self._buffer is not None and count <= self._size, "a kernel did not reserve its scratch"
+        return self._buffer[:count].view(dtype).reshape(shape)
+
+
+@dataclass
+class KernelContext:
+    """What `bind` may ask of the program it binds for."""
+
+    xp: Any
+    scratch: Scratch
+    precision: str = "f32"
+
+
+Bind: TypeAlias = Callable[[Any, KernelContext], Kernel | None]
+ViewFunction: TypeAlias = Callable[[Any, Sequence[Array]], Array | None]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A device to run on: its array module, its kernels, and how arrays come and go."""
+
+    name: str
+    xp: Any
+    kernels: dict[type[NNOp], Bind]
+    views: dict[type[NNOp], ViewFunction] = field(default_factory=dict[type[NNOp], ViewFunction])
+
+    def asarray(self, array: Array) -> Array:
+        """`array` on this device, row-major."""
+        return self.xp.ascontiguousarray(self.xp.asarray(array))
+
+    def bind(self, op: NNOp, context: KernelContext) -> Kernel | None:
+        """The kernel for `op`, or None where `compute` serves."""
+        binder = self.kernels.get(type(op))
+        return None if binder is None else binder(op, context)
+
+
+def get_backend(device: str) -> Backend:
+    """The backend of `cpu` or `cuda`; raises CompileError where it cannot be had."""
+    if device == "cpu":
+        from .numpy import BACKEND
+
+        return BACKEND
+    if device == "cuda":
+        from .cupy import get_cuda_backend
+
+        return get_cuda_backend()
+    raise CompileError(f"unknown device '{device}'", hint="cpu or cuda")
