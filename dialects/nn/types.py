@@ -151,11 +151,12 @@ def compatible(a: Attribute, b: Attribute) -> bool:
         return False
     a, b = as_tensor(cast(Any, a)), as_tensor(cast(Any, b))
     x, y = dims_of(a), dims_of(b)
-    return (
-        element_type(a) == element_type(b)
-        and len(x) == len(y)
-        and all(m is None or n is None or m == n for m, n in zip(x, y, strict=True))
-    )
+    return element_type(a) == element_type(b) and dims_agree(x, y)
+
+
+def dims_agree(a: Dims, b: Dims) -> bool:
+    """Whether two shapes can be those of one value: of one rank, each size equal or unknown on a side."""
+    return len(a) == len(b) and all(m is None or n is None or m == n for m, n in zip(a, b, strict=True))
 
 
 def merge_dims(a: Dims, b: Dims) -> Dims:
@@ -175,6 +176,12 @@ def broadcast_dims(*shapes: Sequence[int | None]) -> Dims:
             raise CompileError(f"shapes {listed} do not broadcast")
         result.append(known.pop() if known else (None if sizes else 1))
     return tuple(result)
+
+
+def broadcasts_to(dims: Dims, target: Dims) -> bool:
+    """Whether a tensor of `dims` broadcasts to `target` without enlarging it; unknown sizes may fit."""
+    pairs = zip(reversed(dims), reversed(target), strict=False)
+    return len(dims) <= len(target) and all(d in (1, t) or None in (d, t) for d, t in pairs)
 
 
 def normalize_axis(axis: int, rank: int) -> int:

@@ -1,4 +1,4 @@
-"""Sliding windows over spatial dims: what convolutions, pools and im2col share. Dims are [N, C, spatial...]."""
+"""Sliding windows over [N, C, spatial...]: what convolutions, pools and im2col share."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .types import Array, Dims
 class Window:
     """A window's geometry per spatial axis: kernel, strides, dilations, and padding before and after.
 
-    `ceil` rounds the number of output positions up (a window may then start in the padding after the data, never
-    beyond it).
+    `ceil` rounds the number of output positions up; a window that would start in the padding after the data
+    is left out.
     """
 
     kernel: tuple[int, ...]
@@ -37,9 +37,10 @@ class Window:
         auto_pad: str = "NOTSET",
         ceil: bool = False,
     ) -> Window:
-        """The geometry ONNX's attributes describe for inputs of these `spatial` dims; absent ones have their defaults.
+        """The geometry ONNX's attributes give for these `spatial` dims; absent ones have their defaults.
 
-        Raises CompileError on attributes of wrong length or values, and where SAME padding needs an unknown size.
+        Raises CompileError on attributes of wrong length or values. Where SAME padding depends on an unknown
+        size, that axis has none; the number of positions along it is unknown as well.
         """
         rank = len(kernel)
         strides, dilations = tuple(strides) or (1,) * rank, tuple(dilations) or (1,) * rank
@@ -47,8 +48,8 @@ class Window:
         lengths = (len(spatial), len(strides), len(dilations), len(pads) / 2)
         if any(n != rank for n in lengths):
             raise CompileError(
-                f"kernel {list(kernel)}, strides {list(strides)}, dilations {list(dilations)} and pads {list(pads)}"
-                f" do not fit {len(spatial)} spatial dims"
+                f"kernel {list(kernel)}, strides {list(strides)}, dilations {list(dilations)} and pads"
+                f" {list(pads)} do not fit {len(spatial)} spatial dims"
             )
         if any(v < 1 for v in (*kernel, *strides, *dilations)) or any(p < 0 for p in pads):
             raise CompileError("kernel, strides and dilations must be positive, and pads not negative")
@@ -75,7 +76,9 @@ class Window:
         padded = size + self.before[axis] + self.after[axis]
         room = padded - self.extent(axis)
         if room < 0:
-            raise CompileError(f"a window of {self.extent(axis)} does not fit the padded size {padded} of axis {axis + 2}")
+            raise CompileError(
+                f"a window of {self.extent(axis)} does not fit the padded size {padded} of axis {axis + 2}"
+            )
         stride = self.strides[axis]
         if not self.ceil:
             return room // stride + 1
@@ -83,7 +86,7 @@ class Window:
         return count - ((count - 1) * stride >= size + self.before[axis])
 
     def pad(self, xp: Any, x: Array, value: float, out: Sequence[int]) -> Array:
-        """`x` [N, C, spatial...] with `value` around it, as far as the windows of the `out` positions reach."""
+        """`x` [N, C, spatial...] with `value` around it, as far as windows at the `out` positions reach."""
         after = [
             max((n - 1) * s + self.extent(a) - x.shape[a + 2] - self.before[a], 0)
             for a, (n, s) in enumerate(zip(out, self.strides, strict=True))
@@ -94,11 +97,12 @@ class Window:
         return xp.pad(x, widths, constant_values=value)
 
     def taps(self, padded: Array, out: Sequence[int]) -> Iterator[tuple[tuple[int, ...], Array]]:
-        """For each kernel position, in row-major order: its index, and the view [N, C, out...] of what it sees."""
+        """For each kernel position, row-major: its index, and the view [N, C, out...] of what it sees."""
         for index in product(*(range(k) for k in self.kernel)):
             starts = [i * d for i, d in zip(index, self.dilations, strict=True)]
             slices = tuple(
-                slice(b, b + (n - 1) * s + 1 if n else b, s) for b, n, s in zip(starts, out, self.strides, strict=True)
+                slice(b, b + (n - 1) * s + 1 if n else b, s)
+                for b, n, s in zip(starts, out, self.strides, strict=True)
             )
             yield index, padded[(slice(None), slice(None), *slices)]
 
@@ -107,5 +111,5 @@ def _same_padding(size: int | None, kernel: int, stride: int, dilation: int) -> 
     if stride == 1:
         return dilation * (kernel - 1)
     if size is None:
-        raise CompileError("auto_pad SAME with strides needs a known size", hint="bind it with specialize-shapes")
+        return 0
     return max((-(-size // stride) - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
