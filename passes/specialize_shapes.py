@@ -103,6 +103,23 @@ def dim_names(entry: DictionaryAttr) -> list[str]:
     return [cast(StringAttr, n).data for n in names] if isinstance(names, ArrayAttr) else []
 
 
+def name_dims(func: FuncOp) -> None:
+    """Give each unknown dim of an argument that has no name one, `<argument>_dim_<axis>`, so that it can be bound."""
+    attributes: list[Any] = []
+    given: list[Any] = list(func.arg_attrs or [DictionaryAttr({})] * len(func.args))
+    for index, (argument, entry) in enumerate(zip(func.args, given, strict=True)):
+        dims = dims_of(argument.type)
+        names = dim_names(entry) or [""] * len(dims)
+        label = entry.data.get("nn.name")
+        base = label.data if isinstance(label, StringAttr) else f"value_{index}"
+        named = [n or (f"{base}_dim_{a}" if d is None else "") for a, (n, d) in enumerate(zip(names, dims, strict=True))]
+        data = dict(entry.data)
+        if any(named):
+            data["nn.dims"] = ArrayAttr([StringAttr(n) for n in named])
+        attributes.append(DictionaryAttr(data))
+    func.arg_attrs = ArrayAttr(attributes)
+
+
 def _unbound(entry: DictionaryAttr, type_: Attribute) -> DictionaryAttr:
     """`entry` with the names of the dims that are still unknown only."""
     names = dim_names(entry)

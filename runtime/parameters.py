@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 
 from ..dialects.nn.types import Array
 from ..errors import CompileError, escape_name
-from ..lowering.onnx_to_nn import load_model, to_array
+from ..lowering.onnx_to_nn import import_model, load_model, parse_model, to_array
 
 
 class ModelParameters(Mapping[str, Array]):
@@ -56,6 +57,17 @@ class FileParameters(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def open_model(model: str | PathLike[str] | bytes | ModelProto) -> tuple[ModuleOp, ModelProto]:
+    """The imported module of an ONNX file, of its bytes, or of a ModelProto, and the model itself."""
+    if isinstance(model, ModelProto):
+        return import_model(model), model
+    if isinstance(model, bytes):
+        proto = parse_model(model)
+        return import_model(proto), proto
+    proto = load_model(model)
+    return import_model(proto, str(model), Path(model).stat().st_size), proto
 
 
 def open_parameters(module: ModuleOp, folder: Path, override: str | None = None) -> Mapping[str, Array]:

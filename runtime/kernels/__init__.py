@@ -17,6 +17,7 @@ import numpy as np
 from ...dialects.nn.base import NNOp
 from ...dialects.nn.types import Array
 from ...errors import CompileError
+from ...passes.plan_memory import ALIGNMENT
 
 Kernel: TypeAlias = Callable[[Sequence[Array], Sequence[Array]], None]
 """`kernel(outs, ins)` writes `outs`."""
@@ -75,6 +76,12 @@ class Backend:
     def asarray(self, array: Array) -> Array:
         """`array` on this device, row-major."""
         return self.xp.ascontiguousarray(self.xp.asarray(array))
+
+    def arena(self, size: int) -> Array:
+        """`size` bytes of uninitialised memory, aligned as plan-memory's offsets are."""
+        memory = self.xp.empty(size + ALIGNMENT, np.uint8)
+        start = -(memory.ctypes.data if self.xp is np else memory.data.ptr) % ALIGNMENT
+        return memory[start : start + size]
 
     def bind(self, op: NNOp, context: KernelContext) -> Kernel | None:
         """The kernel for `op`, or None where `compute` serves."""

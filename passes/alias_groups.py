@@ -1,0 +1,136 @@
+"""Which values share memory: views, pieces of a concatenation, and results written over a dying operand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import cast
+
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import BlockArgument, Operation, SSAValue
+
+from ..dialects.nn.base import NNOp, View
+from ..dialects.nn.constant import ConstantOp, ParameterOp
+from ..dialects.nn.types import num_bytes
+
+
+@dataclass(eq=False)
+class Group:
+    """Values that live in one buffer of `size` bytes; `members` maps each to its offset in it.
+
+    `external` buffers belong to somebody else (arguments, parameters, constants) and are never written;
+    `returned` ones hold a result of the function. Both lie outside the arena.
+    """
+
+    size: int
+    members: dict[SSAValue, int]
+    external: bool = False
+    returned: bool = False
+
+
+@dataclass
+class Lifetimes:
+    """Per value, the position of the op that defines it and of the last that reads it (a function's end for results)."""
+
+    ops: list[Operation]
+    position: dict[Operation, int] = field(default_factory=dict[Operation, int])
+    last: dict[SSAValue, int] = field(default_factory=dict[SSAValue, int])
+
+    @classmethod
+    def of(cls, func: FuncOp) -> Lifetimes:
+        """The lifetimes in a function of one block."""
+        ops = list(func.body.block.ops)
+        lifetimes = cls(ops)
+        for argument in func.body.block.args:
+            lifetimes.last[argument] = -1
+        for index, op in enumerate(ops):
+            lifetimes.position[op] = index
+            for value in (*op.operands, *op.results):
+                lifetimes.last[value] = index
+        return lifetimes
+
+    def define(self, value: SSAValue) -> int:
+        """Where a value comes to life; -1 for an argument."""
+        return -1 if isinstance(value, BlockArgument) else self.position[cast(Operation, value.owner)]
+
+
+class AliasGroups:
+    """The groups of a function's statically sized values, and the rules by which they join."""
+
+    def __init__(self, func: FuncOp):
+        self.lifetimes = Lifetimes.of(func)
+        self.returned = {v for op in self.lifetimes.ops if isinstance(op, ReturnOp) for v in op.operands}
+        self.of: dict[SSAValue, Group] = {}
+        self.pieces: set[SSAValue] = set()
+        for value in (*func.body.block.args, *(r for op in self.lifetimes.ops for r in op.results)):
+            if (size := num_bytes(value.type)) is not None:
+                external = isinstance(value, BlockArgument) or isinstance(value.owner, ParameterOp | ConstantOp)
+                self.of[value] = Group(size, {value: 0}, external, not external and value in self.returned)
+
+    @property
+    def groups(self) -> Iterable[Group]:
+        """Each group once, in the order of first definition."""
+        return dict.fromkeys(self.of.values())
+
+    def join_views(self) -> list[View]:
+        """Join what the ops' `views()` allow; the views that were taken."""
+        taken: list[View] = []
+        for op in self.lifetimes.ops:
+            if not isinstance(op, NNOp) or not all(v in self.of for v in (*op.operands, *op.results)):
+                continue
+            for view in op.views():
+                forward = view.inner.owner is op
+                if self._joins_operand(view) if forward else self._joins_result(view):
+                    self._merge(self.of[view.inner], self.of[view.outer], self.of[view.outer].members[view.outer] + view.offset - self.of[view.inner].members[view.inner])
+                    taken.append(view)
+        return taken
+
+    def _joins_operand(self, view: View) -> bool:
+        """A result may look into its operand's buffer, unless it is to be returned in a buffer of its own."""
+        inner, outer = self.of[view.inner], self.of[view.outer]
+        if inner is outer or len(inner.members) > 1:
+            return False
+        if not inner.returned:
+            return True
+        return not outer.external and not outer.returned and outer.size == inner.size
+
+    def _joins_result(self, view: View) -> bool:
+        """An operand may be written where the result wants it, if its buffer is all its own and stands nowhere else."""
+        inner, outer = self.of[view.inner], self.of[view.outer]
+        if inner is outer or inner.external or inner.returned or outer.returned:
+            return False
+        if inner.size != num_bytes(view.inner.type) or any(m in self.pieces for m in inner.members):
+            return False
+        self.pieces.update(inner.members)
+        return True
+
+    def join_in_place(self) -> None:
+        """Let results take over the buffer of an INPLACE operand that dies with the op."""
+        for index, op in enumerate(self.lifetimes.ops):
+            if not isinstance(op, NNOp) or not op.results or op.results[0] not in self.of:
+                continue
+            for operand in op.inplace_operands():
+                if self._may_overwrite(op, operand, index):
+                    inner, result = self.of[op.operands[operand]], self.of[op.results[0]]
+                    self._merge(inner, result, result.members[op.results[0]])
+                    break
+
+    def _may_overwrite(self, op: NNOp, operand: int, index: int) -> bool:
+        value, result = op.operands[operand], op.results[0]
+        group = self.of.get(value)
+        if group is None or group.external or group.returned or group is self.of[result]:
+            return False
+        others = [v for i, v in enumerate(op.operands) if i != operand]
+        return (
+            value.type == result.type
+            and group.size == num_bytes(value.type)
+            and all(self.lifetimes.last[m] <= index for m in group.members)
+            and not any(self.of.get(v) in (group, self.of[result]) for v in others)
+        )
+
+    def _merge(self, inner: Group, outer: Group, offset: int) -> None:
+        """Put `inner`'s buffer `offset` bytes into `outer`'s."""
+        for member, place in inner.members.items():
+            outer.members[member] = place + offset
+            self.of[member] = outer
+        outer.returned |= inner.returned

@@ -1,0 +1,86 @@
+"""plan-memory: where every value lives, written into the IR as `place`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, ModuleOp, i64
+from xdsl.dialects.func import FuncOp
+from xdsl.passes import ModulePass
+
+from ..dialects.nn.base import NNOp
+from .alias_groups import AliasGroups, Group
+
+ALIGNMENT = 256
+"""Offsets in the arena are multiples of this many bytes, cuBLASLt's and CUDA's widest requirement."""
+
+OWN_BUFFER = -1
+"""The place of a value outside the arena: arguments' views, parameters, constants, results, data-dependent sizes."""
+
+
+@dataclass(frozen=True)
+class PlanMemoryPass(ModulePass):
+    """`%y = nn.relu %x : T` -> `%y = nn.relu %x {place = array<i64: 0>} : T`
+
+    `place` holds, for each result, its offset in bytes in the program's one arena, or -1 for a buffer of its own. The
+    function's attribute `nn.arena` is the arena's size. Views and pieces of concatenations lie inside one another, and
+    a result overwrites an operand that dies with the op where the op class allows it. Run it last.
+    """
+
+    name = "plan-memory"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        """Plan `func @main`."""
+        for func in op.ops:
+            if isinstance(func, FuncOp) and func.sym_name.data == "main":
+                plan(func)
+
+
+def plan(func: FuncOp) -> int:
+    """Write the places of a function of one block; the arena's size in bytes."""
+    aliases = AliasGroups(func)
+    aliases.join_views()
+    aliases.join_in_place()
+    groups = [g for g in aliases.groups if not g.external and not g.returned]
+    spans = [_span(aliases, g) for g in groups]
+    offsets, arena = pack([g.size for g in groups], spans)
+    base = {id(g): offset for g, offset in zip(groups, offsets, strict=True)}
+    for op in aliases.lifetimes.ops:
+        if isinstance(op, NNOp):
+            places: list[int] = []
+            for value in op.results:
+                group = aliases.of.get(value)
+                outside = group is None or id(group) not in base
+                places.append(OWN_BUFFER if outside else base[id(group)] + group.members[value])
+            op.attributes["place"] = DenseArrayBase.from_list(i64, places)
+    func.attributes["nn.arena"] = IntegerAttr(arena, i64)
+    return arena
+
+
+def _span(aliases: AliasGroups, group: Group) -> tuple[int, int]:
+    """The first definition and the last read of a group's values."""
+    lifetimes = aliases.lifetimes
+    return min(lifetimes.define(m) for m in group.members), max(lifetimes.last[m] for m in group.members)
+
+
+def pack(sizes: Sequence[int], spans: Sequence[tuple[int, int]]) -> tuple[list[int], int]:
+    """Offsets at which buffers whose spans meet do not overlap, and the end of the highest.
+
+    Greedy by size, each at the lowest gap that holds it (Pisarchyk and Lee, https://arxiv.org/abs/2001.03288).
+    """
+    count = len(sizes)
+    rounded = np.array([-(-s // ALIGNMENT) * ALIGNMENT for s in sizes], np.int64)
+    begin, end = (np.array([s[k] for s in spans], np.int64) for k in (0, 1))
+    offsets = np.full(count, -1, np.int64)
+    for index in np.argsort(-rounded, kind="stable"):
+        meeting = np.flatnonzero((offsets >= 0) & (begin <= end[index]) & (end >= begin[index]))
+        place = 0
+        for other in meeting[np.argsort(offsets[meeting], kind="stable")]:
+            if offsets[other] - place >= rounded[index]:
+                break
+            place = max(place, int(offsets[other] + rounded[other]))
+        offsets[index] = place
+    return [int(o) for o in offsets], int((offsets + rounded).max()) if count else 0

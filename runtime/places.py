@@ -1,0 +1,121 @@
+"""Reading a memory plan from IR, and refusing one that would give wrong results: a plan is text that people edit."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Any, cast
+
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import SSAValue
+
+from ..dialects.nn.base import NNOp, View
+from ..dialects.nn.constant import ConstantOp, ParameterOp
+from ..dialects.nn.types import format_dims, dims_of, num_bytes
+from ..errors import CompileError
+from ..passes.alias_groups import AliasGroups, Lifetimes
+from ..rewriting import node_name
+
+HINT = "run plan-memory last"
+
+
+class Plan:
+    """A function's places: `offset[value]` in the arena of `arena` bytes, and the `views` that need no copy."""
+
+    def __init__(self, func: FuncOp):
+        arena = func.attributes.get("nn.arena")
+        if not isinstance(arena, IntegerAttr):
+            raise CompileError("the program has no memory plan", hint=HINT)
+        self.arena = int(arena.value.data)
+        self.offset: dict[SSAValue, int] = {}
+        self.lifetimes = Lifetimes.of(func)
+        for op in self.lifetimes.ops:
+            if isinstance(op, NNOp):
+                self._read(op)
+        self.views = self._views(func)
+        _check_overlaps(self)
+
+    def _read(self, op: NNOp) -> None:
+        place: Any = op.attributes.get("place")
+        if not isinstance(place, DenseArrayBase) or len(place) != len(op.results):
+            raise CompileError("the operation has no place for each result", node_name(op), HINT)
+        for value, offset in zip(op.results, cast(Any, place).get_values(), strict=True):
+            if offset == -1:
+                continue
+            size = num_bytes(value.type)
+            if isinstance(op, ParameterOp | ConstantOp) or size is None:
+                raise CompileError("the value cannot live in the arena", node_name(op), HINT)
+            if offset < 0 or offset + size > self.arena:
+                raise CompileError(
+                    f"the place {offset} of {format_dims(dims_of(value.type))} lies outside the arena of {self.arena} bytes",
+                    node_name(op),
+                    HINT,
+                )
+            self.offset[value] = offset
+
+    def _views(self, func: FuncOp) -> list[View]:
+        """The views that the places make free: inner at its place in outer, or both outside the arena in one buffer."""
+        returned = {v for op in self.lifetimes.ops if isinstance(op, ReturnOp) for v in op.operands}
+        outside = [v for v in AliasGroups(func).join_views() if v.inner not in self.offset and v.outer not in self.offset]
+        views = [v for v in outside if v.inner not in returned or v.outer not in returned]
+        for op in self.lifetimes.ops:
+            if isinstance(op, NNOp) and any(v in self.offset for v in op.results):
+                for view in op.views():
+                    outer = self.offset.get(view.outer)
+                    if outer is not None and self.offset.get(view.inner) == outer + view.offset:
+                        views.append(view)
+        return views
+
+
+def _check_overlaps(plan: Plan) -> None:
+    """Refuse a plan in which two values that are alive together overlap without being declared aliases."""
+    lifetimes = plan.lifetimes
+    roots = _alias_roots(plan)
+    by_start = sorted(plan.offset, key=lambda v: lifetimes.define(v))
+    alive: list[tuple[int, int, SSAValue]] = []
+    for count, value in enumerate(by_start):
+        start = lifetimes.define(value)
+        while alive and alive[0][0] < start:
+            heapq.heappop(alive)
+        for _, _, other in alive:
+            if roots[value] is not roots[other] and _overlap(plan, value, other) and not _in_place(plan, value, other):
+                raise CompileError(
+                    f"its place overlaps that of {node_name(cast(Any, other.owner))}, which is still alive",
+                    node_name(cast(Any, value.owner)),
+                    HINT,
+                )
+        heapq.heappush(alive, (lifetimes.last[value], count, value))
+
+
+def _alias_roots(plan: Plan) -> dict[SSAValue, SSAValue]:
+    """Each placed value's representative among the values joined to it by views."""
+    parent: dict[SSAValue, SSAValue] = {v: v for v in plan.offset}
+
+    def find(value: SSAValue) -> SSAValue:
+        while parent[value] is not value:
+            parent[value] = parent[parent[value]]
+            value = parent[value]
+        return value
+
+    for view in plan.views:
+        if view.inner in parent and view.outer in parent:
+            parent[find(view.inner)] = find(view.outer)
+    return {v: find(v) for v in plan.offset}
+
+
+def _overlap(plan: Plan, a: SSAValue, b: SSAValue) -> bool:
+    start, other = plan.offset[a], plan.offset[b]
+    return start < other + cast(int, num_bytes(b.type)) and other < start + cast(int, num_bytes(a.type))
+
+
+def _in_place(plan: Plan, result: SSAValue, operand: SSAValue) -> bool:
+    """Whether `result` is written over `operand`, which its op reads last and allows to be overwritten."""
+    op = result.owner
+    if not isinstance(op, NNOp) or result is not op.results[0]:
+        return False
+    return (
+        plan.offset[result] == plan.offset[operand]
+        and plan.lifetimes.last[operand] <= plan.lifetimes.position[op]
+        and any(op.operands[i] is operand for i in op.inplace_operands())
+        and operand.type == result.type
+    )

@@ -1,0 +1,246 @@
+"""Session: a model in, arrays out. Fuses once, compiles per input shapes, keeps the programs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import Builtin, ModuleOp
+from xdsl.dialects.func import Func
+from xdsl.parser import Parser
+from xdsl.passes import ModulePass, PassPipeline
+from xdsl.transforms.canonicalize import CanonicalizePass
+from xdsl.utils.exceptions import DiagnosticException, ParseError
+
+from ..dialects.blas import BLAS
+from ..dialects.nn import NN
+from ..dialects.nn.types import Array, as_tensor, dims_of, dtype_of, format_dims
+from ..errors import CompileError, UnsupportedError, escape_name
+from ..passes.specialize_shapes import dim_names, name_dims, specialize
+from ..universe import NNFUSE_UNIVERSE
+from .kernels import get_backend
+from .parameters import ModelParameters, open_model, open_parameters
+from .program import MAX_BYTES, Program
+from .reference import main_function, value_names
+
+FUSE = "canonicalize,fold-batch-norm,fold-scale,fuse-bias,fold-pad,fuse-activation,canonicalize"
+"""What happens once, on symbolic shapes."""
+
+COMPILE = "canonicalize,lower-nn-to-blas,hoist-parameters,plan-memory"
+"""What happens per input shapes, after specialize-shapes."""
+
+PRECISIONS = ("f32", "tf32")
+
+
+@dataclass(frozen=True)
+class Value:
+    """An input or output: its name, its sizes (a dim's name where it is symbolic), and its NumPy dtype's name."""
+
+    name: str
+    shape: tuple[int | str, ...]
+    type: str
+
+
+def new_context() -> Context:
+    """An xDSL context with nnfuse's dialects."""
+    context = Context()
+    for dialect in (Builtin, Func, NN, BLAS):
+        context.load_dialect(dialect)
+    return context
+
+
+def run_passes(module: ModuleOp, pipeline: str, context: Context | None = None) -> None:
+    """Apply a pass pipeline, written as for `fuse-opt -p`, to `module`."""
+    passes: dict[str, Callable[[], type[ModulePass]]] = {**NNFUSE_UNIVERSE.all_passes}
+    passes["canonicalize"] = lambda: CanonicalizePass
+    PassPipeline.parse_spec(passes, pipeline).apply(context or new_context(), module)
+
+
+class Session:
+    """A network, ready to run: `Session("model.onnx").run(None, {"x": array})`, as in ONNX Runtime."""
+
+    def __init__(
+        self,
+        model: str | PathLike[str] | bytes | Any,
+        device: str = "cpu",
+        *,
+        fuse: bool = True,
+        precision: str = "f32",
+        parameters: str | None = None,
+        max_bytes: int = MAX_BYTES,
+    ):
+        """Load and fuse `model`: a path of an ONNX or IR file, the bytes of an ONNX file, or a ModelProto.
+
+        `device` is `cpu` or `cuda`; `precision` `f32` or (on cuda) `tf32`; `parameters` overrides the IR's parameter
+        file; `max_bytes` limits every value's size. Raises CompileError and UnsupportedError.
+        """
+        if precision not in PRECISIONS:
+            raise UnsupportedError(f"precision '{precision}' is not supported", hint=" or ".join(PRECISIONS))
+        if precision != "f32" and device != "cuda":
+            raise UnsupportedError(f"precision '{precision}' needs the device cuda")
+        self.device, self.precision, self.max_bytes = device, precision, max_bytes
+        self._backend = get_backend(device)
+        self._context = new_context()
+        self.module, self._parameters = load(model, self._context, parameters)
+        self._planned = "nn.arena" in main_function(self.module).attributes
+        if fuse and not self._planned:
+            run_passes(self.module, FUSE, self._context)
+        name_dims(main_function(self.module))
+        self._prepared: dict[str, Array] = {}
+        self._programs: dict[tuple[tuple[int, ...], ...], Program] = {}
+        self._lock = threading.Lock()
+        self._inputs = self._values(inputs=True)
+        self._outputs = self._values(inputs=False)
+
+    def get_inputs(self) -> list[Value]:
+        """The network's inputs, in order; parameters are not among them."""
+        return self._inputs
+
+    def get_outputs(self) -> list[Value]:
+        """The network's outputs, in order."""
+        return self._outputs
+
+    def run(self, output_names: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[Array]:
+        """The outputs named (all for None) for the arrays in `feeds`, one for each input.
+
+        Arrays stay on their device: with CuPy arrays fed, CuPy arrays come back. Raises CompileError where a feed is
+        missing, unknown, or of another dtype, rank or size than the input.
+        """
+        arrays, on_device = self._feeds(feeds)
+        program = self.program([a.shape for a in arrays])
+        chosen = self._chosen(output_names)
+        results = program.run([self._backend.asarray(a) for a in arrays])
+        picked = [results[i] for i in chosen]
+        return picked if on_device else [r if isinstance(r, np.ndarray) else r.get() for r in picked]
+
+    def program(self, shapes: Sequence[tuple[int, ...]]) -> Program:
+        """The program for inputs of these shapes, compiled at the first call and kept."""
+        key = tuple(tuple(s) for s in shapes)
+        with self._lock:
+            if key not in self._programs:
+                self._programs[key] = self._compile(key)
+            return self._programs[key]
+
+    def compile(self, shapes: Sequence[tuple[int, ...]]) -> ModuleOp:
+        """The planned module for inputs of these shapes; no parameter is read."""
+        if self._planned:
+            self._bindings(shapes)
+            return self.module
+        module = self.module.clone()
+        specialize_all(module, self._bindings(shapes))
+        run_passes(module, COMPILE, self._context)
+        return module
+
+    def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
+        return Program(
+            self.compile(shapes), self._parameters.__getitem__, self._backend, self._prepared, self.precision, self.max_bytes
+        )
+
+    def _values(self, inputs: bool) -> list[Value]:
+        func = main_function(self.module)
+        attributes = func.arg_attrs if inputs else func.res_attrs
+        types = func.function_type.inputs if inputs else func.function_type.outputs
+        entries: list[Any] = list(attributes or [None] * len(types))
+        values: list[Value] = []
+        for name, entry, type_ in zip(value_names(attributes, len(types)), entries, types, strict=True):
+            names = dim_names(entry) if entry is not None else []
+            names += [""] * (len(dims_of(type_)) - len(names))
+            shape = tuple(n if d is None else d for d, n in zip(dims_of(type_), names, strict=True))
+            values.append(Value(name, shape, dtype_of(as_tensor(type_).element_type).name))
+        return values
+
+    def _feeds(self, feeds: Mapping[str, Any]) -> tuple[list[Array], bool]:
+        """The feeds as arrays in the order of the inputs, and whether any is a device array."""
+        given = {escape_name(name): value for name, value in feeds.items()}
+        known = [v.name for v in self._inputs]
+        for name in given:
+            if name not in known:
+                what = "is a parameter of the model, which cannot be fed" if name in self._parameters else "is no input"
+                raise CompileError(f"'{name}' {what}", hint=f"inputs: {', '.join(known)}")
+        if missing := [n for n in known if n not in given]:
+            raise CompileError(f"no array is given for the input '{missing[0]}'")
+        arrays = [as_array(given[v.name], self._backend.xp, v.name) for v in self._inputs]
+        for value, array in zip(self._inputs, arrays, strict=True):
+            if array.dtype.name != value.type:
+                raise CompileError(f"the input has the dtype {value.type}, but {array.dtype.name} is given", value.name)
+        return arrays, any(not isinstance(a, np.ndarray) for a in arrays)
+
+    def _bindings(self, shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
+        """The sizes of the symbolic dims, by name."""
+        bindings: dict[str, int] = {}
+        for value, shape in zip(self._inputs, shapes, strict=True):
+            if len(shape) != len(value.shape):
+                raise CompileError(f"the input has rank {len(value.shape)}, but {format_dims(shape)} is given", value.name)
+            for axis, (dim, size) in enumerate(zip(value.shape, shape, strict=True)):
+                expected = bindings.setdefault(dim, size) if isinstance(dim, str) else dim
+                if expected != size:
+                    named = f" ('{dim}')" if isinstance(dim, str) else ""
+                    raise CompileError(
+                        f"dimension {axis}{named} of the input is {expected}, but {format_dims(shape)} is given", value.name
+                    )
+        return bindings
+
+    def _chosen(self, names: Sequence[str] | None) -> list[int]:
+        known = [v.name for v in self._outputs]
+        if names is None:
+            return list(range(len(known)))
+        for name in names:
+            if escape_name(name) not in known:
+                raise CompileError(f"'{name}' is no output", hint=f"outputs: {', '.join(known)}")
+        return [known.index(escape_name(n)) for n in names]
+
+
+def specialize_all(module: ModuleOp, bindings: Mapping[str, int]) -> None:
+    """Specialise @main of `module` in place."""
+    specialize(main_function(module), dict(bindings))
+
+
+def as_array(value: Any, xp: Any, name: str) -> Array:
+    """`value` as a NumPy array, or as an array of the device; raises CompileError where it is neither.
+
+    Whatever speaks DLPack is accepted; an array on a GPU needs a session on that GPU.
+    """
+    if isinstance(value, np.ndarray) or (xp is not np and isinstance(value, xp.ndarray)):
+        return value
+    device = getattr(value, "__dlpack_device__", None)
+    if device is not None:
+        on_host = int(device()[0]) == 1
+        if not on_host and xp is np:
+            raise CompileError("the array is on a GPU, but the session runs on the CPU", name, "use device='cuda'")
+        return np.from_dlpack(value) if on_host else xp.from_dlpack(value)
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError):
+        raise CompileError(f"a {type(value).__name__} is given, which is no array", name) from None
+
+
+def load(model: Any, context: Context, parameters: str | None = None) -> tuple[ModuleOp, Mapping[str, Array]]:
+    """The module of a model in any form that `Session` takes, and its parameters by name."""
+    if isinstance(model, ModuleOp):
+        return model.clone(), open_parameters(model, Path.cwd(), parameters)
+    if isinstance(model, str | PathLike) and Path(model).suffix == ".mlir":
+        module = parse_file(Path(model), context)
+        return module, open_parameters(module, Path(model).parent, parameters)
+    module, proto = open_model(model)
+    return module, ModelParameters(proto)
+
+
+def parse_file(path: Path, context: Context) -> ModuleOp:
+    """The verified module of an IR file; raises CompileError in one line."""
+    try:
+        module = Parser(context, path.read_text(), str(path)).parse_module()
+        module.verify()
+    except (OSError, UnicodeDecodeError) as e:
+        raise CompileError(f"cannot read '{path}': {getattr(e, 'strerror', None) or e}") from None
+    except ParseError as e:
+        raise CompileError(f"{e.span.get_location()}: {e.msg}") from None
+    except DiagnosticException as e:
+        raise CompileError(f"'{path}': {e}") from None
+    return module
+
