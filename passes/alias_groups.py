@@ -118,8 +118,8 @@ class AliasGroups:
     def _may_overwrite(self, op: NNOp, operand: int, index: int) -> bool:
         value, result = op.operands[operand], op.results[0]
         group = self.of.get(value)
-        if group is None or group.external or group.returned or group is self.of[result]:
-            return False
+        if group is None or group.external or group.returned or group is self.of[result] or self.of[result].returned:
+            return False  # a returned buffer is the caller's: it holds results, and what they are views of, only
         others = [v for i, v in enumerate(op.operands) if i != operand]
         return (
             value.type == result.type
