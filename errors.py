@@ -8,7 +8,9 @@ def escape_name(name: str) -> str:
 
     xDSL's printer writes strings that its parser does not read back where they hold other characters.
     """
-    return name if name.isascii() and name.isprintable() and "\\" not in name else name.encode("unicode_escape").decode()
+    return (
+        name if name.isascii() and name.isprintable() and "\\" not in name else name.encode("unicode_escape").decode()
+    )
 
 
 def printable(text: str) -> str:

@@ -55,7 +55,7 @@ def load_model(path: str | PathLike[str]) -> ModelProto:
     if start.startswith(b"version https://git-lfs"):
         raise CompileError(f"'{file}' is a Git LFS pointer, not the model", hint="fetch it with 'git lfs pull'")
     try:
-        model = onnx.load(str(file))
+        model = cast(Any, onnx).load(str(file))
     except DecodeError:
         raise CompileError(f"'{file}' is not an ONNX model, or is cut short") from None
     except (onnx.checker.ValidationError, ValueError, OSError) as e:
@@ -128,7 +128,9 @@ class GraphImporter:
             ([a.type for a in self.block.args], [r.type for r in results]),
             Region(self.block),
             arg_attrs=ArrayAttr(arguments),
-            res_attrs=ArrayAttr([_named(o.name, _dim_names(o, r.type)) for o, r in zip(self.graph.output, results, strict=True)]),
+            res_attrs=ArrayAttr(
+                [_named(o.name, _dim_names(o, r.type)) for o, r in zip(self.graph.output, results, strict=True)]
+            ),
         )
 
     def _check_supported(self, nodes: Sequence[NodeProto]) -> None:
@@ -144,7 +146,9 @@ class GraphImporter:
             listed = ", ".join(f"{op} ({len(names)}, first {names[0]})" for op, names in missing.items())
             raise UnsupportedError(f"{len(missing)} operator(s) are not supported: {listed}")
         if self.graph.sparse_initializer:
-            raise UnsupportedError("sparse initializers are not supported", self.graph.sparse_initializer[0].values.name)
+            raise UnsupportedError(
+                "sparse initializers are not supported", self.graph.sparse_initializer[0].values.name
+            )
 
     def _argument(self, info: ValueInfoProto) -> Any:
         dims: list[int | None] = []
@@ -304,7 +308,10 @@ def _opsets(model: ModelProto) -> dict[str, int]:
     if not 1 <= version <= newest:
         raise UnsupportedError(f"opset {version} is unknown", hint=f"this onnx {onnx.__version__} knows 1 to {newest}")
     if version < OLDEST_OPSET:
-        raise UnsupportedError(f"opset {version} is too old", hint=f"{OLDEST_OPSET} to {newest} are read; convert with onnx.version_converter")
+        raise UnsupportedError(
+            f"opset {version} is too old",
+            hint=f"{OLDEST_OPSET} to {newest} are read; convert with onnx.version_converter",
+        )
     return opsets
 
 
@@ -404,7 +411,9 @@ def _tensor_type(info: ValueInfoProto) -> Any:
     if not info.type.HasField("tensor_type"):
         raise UnsupportedError("only tensors are supported as inputs", info.name)
     if not info.type.tensor_type.HasField("shape"):
-        raise UnsupportedError("the input has no declared rank", info.name, "give it a shape; its sizes may be symbolic")
+        raise UnsupportedError(
+            "the input has no declared rank", info.name, "give it a shape; its sizes may be symbolic"
+        )
     return info.type.tensor_type
 
 

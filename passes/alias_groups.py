@@ -30,7 +30,7 @@ class Group:
 
 @dataclass
 class Lifetimes:
-    """Per value, the position of the op that defines it and of the last that reads it (a function's end for results)."""
+    """Per value, the position of the op that defines it and of the last that reads it."""
 
     ops: list[Operation]
     position: dict[Operation, int] = field(default_factory=dict[Operation, int])
@@ -81,7 +81,11 @@ class AliasGroups:
             for view in op.views():
                 forward = view.inner.owner is op
                 if self._joins_operand(view) if forward else self._joins_result(view):
-                    self._merge(self.of[view.inner], self.of[view.outer], self.of[view.outer].members[view.outer] + view.offset - self.of[view.inner].members[view.inner])
+                    self._merge(
+                        self.of[view.inner],
+                        self.of[view.outer],
+                        self.of[view.outer].members[view.outer] + view.offset - self.of[view.inner].members[view.inner],
+                    )
                     taken.append(view)
         return taken
 

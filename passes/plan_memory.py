@@ -53,8 +53,10 @@ def plan(func: FuncOp) -> int:
             places: list[int] = []
             for value in op.results:
                 group = aliases.of.get(value)
-                outside = group is None or id(group) not in base
-                places.append(OWN_BUFFER if outside else base[id(group)] + group.members[value])
+                if group is None or id(group) not in base:
+                    places.append(OWN_BUFFER)
+                else:
+                    places.append(base[id(group)] + group.members[value])
             op.attributes["place"] = DenseArrayBase.from_list(i64, places)
     func.attributes["nn.arena"] = IntegerAttr(arena, i64)
     return arena

@@ -100,7 +100,7 @@ def _bind_arguments(func: FuncOp, bindings: dict[str, int]) -> set[str]:
 def dim_names(entry: DictionaryAttr) -> list[str]:
     """The names in an argument's (or result's) `nn.dims`, "" for a static dim; [] where it has none."""
     names = entry.data.get("nn.dims")
-    return [cast(StringAttr, n).data for n in names] if isinstance(names, ArrayAttr) else []
+    return [n.data for n in cast(ArrayAttr[StringAttr], names)] if isinstance(names, ArrayAttr) else []
 
 
 def name_dims(func: FuncOp) -> None:
@@ -112,7 +112,9 @@ def name_dims(func: FuncOp) -> None:
         names = dim_names(entry) or [""] * len(dims)
         label = entry.data.get("nn.name")
         base = label.data if isinstance(label, StringAttr) else f"value_{index}"
-        named = [n or (f"{base}_dim_{a}" if d is None else "") for a, (n, d) in enumerate(zip(names, dims, strict=True))]
+        named = [
+            n or (f"{base}_dim_{a}" if d is None else "") for a, (n, d) in enumerate(zip(names, dims, strict=True))
+        ]
         data = dict(entry.data)
         if any(named):
             data["nn.dims"] = ArrayAttr([StringAttr(n) for n in named])

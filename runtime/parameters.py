@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from onnx import ModelProto, TensorProto
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors import numpy as safetensors_numpy
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 
 from ..dialects.nn.types import Array
@@ -78,7 +78,7 @@ def open_parameters(module: ModuleOp, folder: Path, override: str | None = None)
     named, size = module.attributes.get("nn.parameters"), module.attributes.get("nn.parameters_size")
     if override is None and not isinstance(named, StringAttr):
         return {}
-    path = Path(override) if override is not None else folder / named.data  # type: ignore[union-attr]
+    path = Path(override) if override is not None else folder / cast(StringAttr, named).data
     if not path.is_file():
         raise CompileError(f"the parameter file '{path}' is missing", hint="name it with --parameters")
     if override is None and isinstance(size, IntegerAttr) and path.stat().st_size != size.value.data:
@@ -92,5 +92,7 @@ def open_parameters(module: ModuleOp, folder: Path, override: str | None = None)
 def save_parameters(path: Path, values: Mapping[str, Array]) -> None:
     """Write `values` as a `.safetensors` file, whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
-    save_file({name: np.ascontiguousarray(value) for name, value in values.items()}, str(temporary))
+    cast(Any, safetensors_numpy).save_file(
+        {name: np.ascontiguousarray(value) for name, value in values.items()}, str(temporary)
+    )
     temporary.replace(path)

@@ -11,7 +11,7 @@ from xdsl.ir import SSAValue
 
 from ..dialects.nn.base import NNOp, View
 from ..dialects.nn.constant import ConstantOp, ParameterOp
-from ..dialects.nn.types import format_dims, dims_of, num_bytes
+from ..dialects.nn.types import num_bytes
 from ..errors import CompileError
 from ..passes.alias_groups import AliasGroups, Lifetimes
 from ..rewriting import node_name
@@ -37,7 +37,7 @@ class Plan:
 
     def _read(self, op: NNOp) -> None:
         place: Any = op.attributes.get("place")
-        if not isinstance(place, DenseArrayBase) or len(place) != len(op.results):
+        if not isinstance(place, DenseArrayBase) or len(cast(Any, place)) != len(op.results):
             raise CompileError("the operation has no place for each result", node_name(op), HINT)
         for value, offset in zip(op.results, cast(Any, place).get_values(), strict=True):
             if offset == -1:
@@ -47,7 +47,7 @@ class Plan:
                 raise CompileError("the value cannot live in the arena", node_name(op), HINT)
             if offset < 0 or offset + size > self.arena:
                 raise CompileError(
-                    f"the place {offset} of {format_dims(dims_of(value.type))} lies outside the arena of {self.arena} bytes",
+                    f"the place {offset} of {size} bytes lies outside the arena of {self.arena} bytes",
                     node_name(op),
                     HINT,
                 )
@@ -56,7 +56,9 @@ class Plan:
     def _views(self, func: FuncOp) -> list[View]:
         """The views that the places make free: inner at its place in outer, or both outside the arena in one buffer."""
         returned = {v for op in self.lifetimes.ops if isinstance(op, ReturnOp) for v in op.operands}
-        outside = [v for v in AliasGroups(func).join_views() if v.inner not in self.offset and v.outer not in self.offset]
+        outside = [
+            v for v in AliasGroups(func).join_views() if v.inner not in self.offset and v.outer not in self.offset
+        ]
         views = [v for v in outside if v.inner not in returned or v.outer not in returned]
         for op in self.lifetimes.ops:
             if isinstance(op, NNOp) and any(v in self.offset for v in op.results):

@@ -15,7 +15,18 @@ from xdsl.ir import SSAValue
 
 from ..dialects.nn.base import NNOp, View
 from ..dialects.nn.constant import ConstantOp, ParameterOp
-from ..dialects.nn.types import Array, as_tensor, dims_of, dtype_of, element_type, format_dims, is_static, num_bytes, product
+from ..dialects.nn.types import (
+    Array,
+    as_tensor,
+    dims_of,
+    dtype_of,
+    element_type,
+    format_dims,
+    is_static,
+    num_bytes,
+    product,
+    static_dims,
+)
 from ..errors import CompileError
 from ..rewriting import node_name
 from .kernels import Backend, Kernel, KernelContext, Scratch
@@ -58,7 +69,10 @@ class Program:
         check_sizes(module, max_bytes)
         self.plan = Plan(self.func)
         if self.plan.arena > max_bytes:
-            raise CompileError(f"the program needs {self.plan.arena} bytes, more than the limit of {max_bytes}", hint="--max-bytes")
+            raise CompileError(
+                f"the program needs {self.plan.arena} bytes, more than the limit of {max_bytes}",
+                hint="--max-bytes",
+            )
         self.input_names = value_names(self.func.arg_attrs, len(self.func.args))
         self.output_names = value_names(self.func.res_attrs, len(self.func.function_type.outputs))
         self.host = host_ops(self.plan.lifetimes.ops)
@@ -69,7 +83,7 @@ class Program:
         self._frames = [Frame(self)]
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """The outputs for `inputs`, in the order of the function's arguments; outputs are new arrays of the caller's."""
+        """The outputs for `inputs`, in the arguments' order; outputs are new arrays of the caller's."""
         with self._lock:
             frame = self._frames.pop() if self._frames else None
         frame = frame or Frame(self)
@@ -103,7 +117,9 @@ class Program:
         return fixed
 
 
-def run_prepare(module: ModuleOp, parameters: Callable[[str], Array], backend: Backend, store: dict[str, Array]) -> None:
+def run_prepare(
+    module: ModuleOp, parameters: Callable[[str], Array], backend: Backend, store: dict[str, Array]
+) -> None:
     """Put @prepare's results into `store` by name, on the backend's device."""
     prepare = function(module, "prepare")
     if prepare is None:
@@ -240,7 +256,7 @@ class Frame:
         for op in self.program.host:
             for value in op.results:
                 if value in plan.offset:
-                    self.arrays[value] = np.empty(dims_of(value.type), dtype_of(element_type(value.type)))
+                    self.arrays[value] = np.empty(static_dims(dims_of(value.type)), dtype_of(element_type(value.type)))
         for value in list(self.program.fixed):
             self._derive(value, lambda inner, array: self.arrays.__setitem__(inner, array))
 
@@ -372,5 +388,3 @@ def _array_at(memory: Array, offset: int, value: SSAValue) -> Array:
     dims, dtype = dims_of(value.type), dtype_of(element_type(value.type))
     size = cast(int, product(dims)) * dtype.itemsize
     return memory[offset : offset + size].view(dtype).reshape(dims)
-
-

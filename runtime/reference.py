@@ -94,14 +94,15 @@ def checked_parameter(op: ParameterOp, parameters: Callable[[str], Array]) -> Ar
     type_ = as_tensor(op.result.type)
     if tuple(array.shape) != dims_of(type_) or array.dtype != dtype_of(type_.element_type):
         raise CompileError(
-            f"the parameter '{name}' is {format_dims(array.shape)} {array.dtype}, but the IR says {type_}", node_name(op)
+            f"the parameter '{name}' is {format_dims(array.shape)} {array.dtype}, but the IR says {type_}",
+            node_name(op),
         )
     return array
 
 
 def to_host(array: Array) -> Array:
     """A NumPy array of the same value."""
-    return array if isinstance(array, np.ndarray) else array.get()
+    return array if type(array) is np.ndarray else array.get()
 
 
 def _widen(xp: Any, array: Array) -> Array:
@@ -119,5 +120,3 @@ def _with_last_uses(func: FuncOp) -> Iterator[tuple[Operation, list[SSAValue]]]:
     for value, index in last.items():
         dying[index].append(value)
     return zip(ops, dying, strict=True)
-
-

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from xdsl.context import Context
@@ -139,7 +139,12 @@ class Session:
 
     def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
         return Program(
-            self.compile(shapes), self._parameters.__getitem__, self._backend, self._prepared, self.precision, self.max_bytes
+            self.compile(shapes),
+            self._parameters.__getitem__,
+            self._backend,
+            self._prepared,
+            self.precision,
+            self.max_bytes,
         )
 
     def _values(self, inputs: bool) -> list[Value]:
@@ -176,13 +181,16 @@ class Session:
         bindings: dict[str, int] = {}
         for value, shape in zip(self._inputs, shapes, strict=True):
             if len(shape) != len(value.shape):
-                raise CompileError(f"the input has rank {len(value.shape)}, but {format_dims(shape)} is given", value.name)
+                raise CompileError(
+                    f"the input has rank {len(value.shape)}, but {format_dims(shape)} is given", value.name
+                )
             for axis, (dim, size) in enumerate(zip(value.shape, shape, strict=True)):
                 expected = bindings.setdefault(dim, size) if isinstance(dim, str) else dim
                 if expected != size:
                     named = f" ('{dim}')" if isinstance(dim, str) else ""
                     raise CompileError(
-                        f"dimension {axis}{named} of the input is {expected}, but {format_dims(shape)} is given", value.name
+                        f"dimension {axis}{named} of the input is {expected}, but {format_dims(shape)} is given",
+                        value.name,
                     )
         return bindings
 
@@ -207,7 +215,7 @@ def as_array(value: Any, xp: Any, name: str) -> Array:
     Whatever speaks DLPack is accepted; an array on a GPU needs a session on that GPU.
     """
     if isinstance(value, np.ndarray) or (xp is not np and isinstance(value, xp.ndarray)):
-        return value
+        return cast(Array, value)
     device = getattr(value, "__dlpack_device__", None)
     if device is not None:
         on_host = int(device()[0]) == 1
@@ -224,9 +232,10 @@ def load(model: Any, context: Context, parameters: str | None = None) -> tuple[M
     """The module of a model in any form that `Session` takes, and its parameters by name."""
     if isinstance(model, ModuleOp):
         return model.clone(), open_parameters(model, Path.cwd(), parameters)
-    if isinstance(model, str | PathLike) and Path(model).suffix == ".mlir":
-        module = parse_file(Path(model), context)
-        return module, open_parameters(module, Path(model).parent, parameters)
+    path = Path(model) if type(model) is str or hasattr(model, "__fspath__") else None
+    if path is not None and path.suffix == ".mlir":
+        module = parse_file(path, context)
+        return module, open_parameters(module, path.parent, parameters)
     module, proto = open_model(model)
     return module, ModelParameters(proto)
 
@@ -243,4 +252,3 @@ def parse_file(path: Path, context: Context) -> ModuleOp:
     except DiagnosticException as e:
         raise CompileError(f"'{path}': {e}") from None
     return module
-

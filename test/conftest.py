@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
+
 from nnfuse.dialects.nn.types import dims_of, dtype_of, element_type
 from nnfuse.lowering.onnx_to_nn import import_model
 from nnfuse.runtime.parameters import ModelParameters
 from nnfuse.runtime.reference import evaluate, main_function
 from nnfuse.runtime.tolerance import f32_excess, relative_l2
-from onnx import helper, numpy_helper
 
 SHARED_MODELS = Path(os.environ.get("NNFUSE_MODELS", Path(__file__).parents[2] / "shared" / "models"))
 
@@ -118,7 +119,9 @@ def check_node() -> Callable[..., list[Any]]:
             assert all(d in (None, n) for d, n in zip(dims_of(type_), result.shape, strict=True)), (
                 f"{op_type}: {result.shape} for {type_}"
             )
-        symbolic, _ = one_node_model(op_type, inputs, attributes or {}, opset, outputs, constants, domain, symbolic=True)
+        symbolic, _ = one_node_model(
+            op_type, inputs, attributes or {}, opset, outputs, constants, domain, symbolic=True
+        )
         for result, type_ in zip(results, main_function(import_model(symbolic)).function_type.outputs, strict=True):
             assert len(dims_of(type_)) == result.ndim, f"{op_type}, symbolic: rank of {result.shape} for {type_}"
             assert all(d in (None, n) for d, n in zip(dims_of(type_), result.shape, strict=True)), (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from xdsl.dialects.builtin import ArrayAttr, FloatAttr, StringAttr, f32
@@ -12,11 +11,9 @@ from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
 
+from .activation_functions import ACTIVATIONS
 from .assembly import SHORT_FORMS, short_float
 from .types import Array
-
-ACTIVATIONS: dict[str, tuple[int, Callable[..., Array]]] = {}
-"""Name -> (number of parameters, f(xp, x, *parameters)); the op class of the same name registers itself."""
 
 
 @irdl_attr_definition
@@ -38,15 +35,16 @@ class ActivationAttr(ParametrizedAttribute):
         """The parameters as Python floats (each an exact f32, as in ONNX)."""
         return tuple(p.value.data for p in self.parameters_)
 
-    def apply(self, xp: Any, x: Array) -> Array:
-        """The activation of `x`, a new array of its dtype."""
-        return ACTIVATIONS[self.kind.data][1](xp, x, *self.values)
+    def apply(self, xp: Any, x: Array, out: Array | None = None) -> Array:
+        """The activation of `x`, written to `out` (which may be `x`) or to a new array of its dtype."""
+        return ACTIVATIONS[self.kind.data][1](xp, x, *self.values, out=out)
 
     def verify(self) -> None:
         """Known, with the right number of parameters."""
         known = ACTIVATIONS.get(self.kind.data)
         if known is None or known[0] != len(self.values):
-            raise VerifyException(f"unknown activation {self}; known: {', '.join(ACTIVATIONS)}")
+            counts = ", ".join(f"{kind}<{count}>" if count else kind for kind, (count, _) in ACTIVATIONS.items())
+            raise VerifyException(f"unknown activation {self}; known, with their number of parameters: {counts}")
 
     def print_short(self, printer: Printer) -> None:
         """`leaky_relu<0.1>`"""
@@ -76,7 +74,8 @@ class ActivationAttr(ParametrizedAttribute):
 
 def _parse_float(parser: AttrParser) -> float:
     negative = parser.parse_optional_punctuation("-") is not None
-    value = float("inf") if parser.parse_optional_keyword("inf") else float(parser.parse_number())
+    special = parser.parse_optional_keyword_in(["inf", "nan"])
+    value = float(special if special is not None else parser.parse_number())
     return -value if negative else value
 
 

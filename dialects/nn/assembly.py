@@ -2,8 +2,9 @@
 
     %y = nn.conv %x, %w bias %b strides [2, 2] group = 4 activation = relu {place = array<i64: 0>} : (T, T, T) -> T
 
-Required operands first; an optional operand follows its field's name; a variadic one is a bracketed list. Integer
-array properties are `name [..]`, others `name = value` (a float without a type is an f32); defaults are left out. One type is printed where all are equal.
+Required operands first; an optional operand follows its field's name; a variadic one is a bracketed list. Integer array
+properties are `name [..]`, others `name = value` (a float without a type is an f32); defaults are left out. One type is
+printed where all are equal.
 """
 
 from __future__ import annotations
@@ -13,7 +14,16 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, FunctionType, IntegerAttr, UnitAttr, f32, f64, i64
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    FloatAttr,
+    FunctionType,
+    IntegerAttr,
+    UnitAttr,
+    f32,
+    f64,
+    i64,
+)
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import IRDLOperation, OpDef, OptionalDef, VariadicDef
 from xdsl.parser import Parser
@@ -42,9 +52,7 @@ def print_op(op: IRDLOperation, printer: Printer) -> None:
         printer.print_attr_dict(op.attributes)
     printer.print_string(" : ")
     types = [*op.operand_types, *op.result_types]
-    if len(op.results) == 1 and op.operands and len(set(types)) == 1:
-        printer.print_attribute(types[0])
-    elif not op.operands and len(op.results) == 1:
+    if (len(op.results) == 1 and op.operands and len(set(types)) == 1) or (not op.operands and len(op.results) == 1):
         printer.print_attribute(types[0])
     else:
         printer.print_function_type(op.operand_types, op.result_types)
@@ -138,20 +146,21 @@ def _parse_types(parser: Parser, operand_count: int) -> tuple[list[Attribute], l
     return [type_] * operand_count, [type_]
 
 
-def _print_value(value: Attribute, printer: Printer) -> None:
-    if isinstance(value, UnitAttr):
+def _print_value(attribute: Attribute, printer: Printer) -> None:
+    value: Any = attribute
+    if isinstance(attribute, UnitAttr):
         return
-    if isinstance(value, DenseArrayBase) and value.elt_type == i64:
-        numbers: Any = value.get_values()
-        printer.print_string(f" [{', '.join(map(str, numbers))}]")
+    kind = type(attribute)
+    if kind is DenseArrayBase and value.elt_type == i64:
+        printer.print_string(f" [{', '.join(map(str, value.get_values()))}]")
         return
     printer.print_string(" = ")
     custom = getattr(value, "print_short", None)
     if custom is not None:
         custom(printer)
-    elif isinstance(value, IntegerAttr) and value.type == i64:
+    elif kind is IntegerAttr and value.type == i64:
         printer.print_int(value.value.data)
-    elif isinstance(value, FloatAttr) and value.type == f32 and math.isfinite(value.value.data):
+    elif kind is FloatAttr and value.type == f32 and math.isfinite(value.value.data):
         printer.print_string(short_float(value.value.data))
     else:
         printer.print_attribute(value)
@@ -176,14 +185,14 @@ def _parse_value(definition: OpDef, name: str, parser: Parser) -> Attribute:
     short = SHORT_FORMS.get(name)
     if short is not None:
         return short(parser)
-    value = parser.parse_attribute()
-    return FloatAttr(value.value.data, f32) if isinstance(value, FloatAttr) and value.type == f64 else value
+    value: Any = parser.parse_attribute()
+    return FloatAttr(value.value.data, f32) if type(value) is FloatAttr and value.type == f64 else value
 
 
 def short_float(value: float) -> str:
     """The shortest text that reads back as the same f32, always with a decimal point."""
     digits = str(np.float32(value))
-    if "." in digits:
+    if "." in digits or not math.isfinite(value):
         return digits
     mantissa, _, exponent = digits.partition("e")
     return f"{mantissa}.0e{exponent}" if exponent else f"{mantissa}.0"

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr, StringAttr, TensorType, f32, f64, i64
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    FloatAttr,
+    IntegerAttr,
+    StringAttr,
+    TensorType,
+    f32,
+    f64,
+    i64,
+)
 from xdsl.interfaces import HasCanonicalizationPatternsInterface, HasFolderInterface
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import IRDLOperation, OptionalDef, VariadicDef, traits_def
@@ -222,13 +231,15 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
         Results of a float type come back in the declared element type, but as float64 where an f32 op was given
         float64 operands (how the float64 oracle runs).
         """
-        wide = any(a.dtype == np.float64 and element_type(v.type) == f32 for a, v in zip(operands, self.operands, strict=True))
+        wide = any(
+            a.dtype == np.float64 and element_type(v.type) == f32 for a, v in zip(operands, self.operands, strict=True)
+        )
         narrow = any(element_type(v.type) in NARROW_FLOATS for v in (*self.operands, *self.results))
         if narrow:
             small = {dtype_of(e) for e in NARROW_FLOATS}
             operands = [a.astype(np.float32) if a.dtype in small else a for a in operands]
-        results = self.evaluate(xp, *self.arguments(operands))
-        results = results if isinstance(results, tuple) else (results,)
+        evaluated: Any = self.evaluate(xp, *self.arguments(operands))
+        results: tuple[Array, ...] = evaluated if type(evaluated) is tuple else (evaluated,)
         return tuple(
             _as_declared(xp, r, element_type(v.type), wide) for r, v in zip(results, self.results, strict=True)
         )
@@ -321,13 +332,25 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
             raise VerifyException(str(e)) from None
         for declared, type_ in zip(self.results, inferred, strict=True):
             if not compatible(declared.type, type_):
-                raise VerifyException(f"{node_name(self)}: result is declared {declared.type}, but {self.name} gives {type_}")
+                raise VerifyException(
+                    f"{node_name(self)}: result is declared {declared.type}, but {self.name} gives {type_}"
+                )
 
     def fold(self) -> Sequence[SSAValue | Attribute] | None:
-        """Constants where every operand is an inline constant and every result may be one (see constant.py)."""
+        """Constants where every operand is an inline constant and every result may be one (see constant.py).
+
+        Else the operand that `forwards` names, where it has the result's type.
+        """
         from .constant import fold_to_constants
 
-        return fold_to_constants(self)
+        if (constants := fold_to_constants(self)) is not None:
+            return constants
+        same = self.forwards()
+        return [same] if same is not None and same.type == self.results[0].type else None
+
+    def forwards(self) -> SSAValue | None:
+        """The operand whose value the only result always has, given that it has its type; None where there is none."""
+        return None
 
     @classmethod
     def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:

@@ -24,7 +24,18 @@ from xdsl.traits import ConstantLike, Pure
 
 from ...errors import CompileError
 from .base import AnyTensor, NNOp, Onnx, OnnxNode
-from .types import Array, dims_of, dtype_of, element_of, element_type, is_float, num_bytes, product, static_dims, tensor
+from .types import (
+    Array,
+    dims_of,
+    dtype_of,
+    element_of,
+    element_type,
+    is_float,
+    num_bytes,
+    product,
+    static_dims,
+    tensor,
+)
 
 MAX_INTS = 1024
 MAX_FLOATS = 16
@@ -43,7 +54,11 @@ def constant_attribute(array: Array) -> Attribute:
     element = element_of(array.dtype)
     if array.size == 1:
         item = array.reshape(-1)[0]
-        return FloatAttr(float(item), cast(Any, element)) if is_float(element) else IntegerAttr(int(item), cast(IntegerType, element))
+        return (
+            FloatAttr(float(item), cast(Any, element))
+            if is_float(element)
+            else IntegerAttr(int(item), cast(IntegerType, element))
+        )
     return DenseIntOrFPElementsAttr(
         cast(Any, tensor(element, array.shape)), BytesAttr(np.ascontiguousarray(array).tobytes())
     )
@@ -83,7 +98,9 @@ class ConstantOp(NNOp):
                 raise CompileError(f"nn.constant of {count} elements", hint="use nn.parameter")
             if count and not np.isfinite(self.literal().astype(np.float64)).all():
                 raise CompileError("nn.constant refuses a non-finite dense", hint="use nn.parameter")
-        elif not isinstance(value, FloatAttr | IntegerAttr) or count != 1 or cast(Any, value).type != type_.element_type:
+        elif (
+            not isinstance(value, FloatAttr | IntegerAttr) or count != 1 or cast(Any, value).type != type_.element_type
+        ):
             raise CompileError(f"nn.constant of type {type_} cannot hold {value}")
         return type_
 
@@ -110,7 +127,12 @@ class ConstantOp(NNOp):
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
         """`value`, `value_int(s)` or `value_float(s)`; a large one becomes a parameter."""
         name, value = next(iter(node.attributes.items()), ("", None))
-        dtypes = {"value_int": np.int64, "value_ints": np.int64, "value_float": np.float32, "value_floats": np.float32}
+        dtypes = {
+            "value_int": np.int64,
+            "value_ints": np.int64,
+            "value_float": np.float32,
+            "value_floats": np.float32,
+        }
         if name != "value" and name not in dtypes:
             raise CompileError(f"Constant with the attribute '{name}' is not supported")
         return [node.constant(np.asarray(value, dtypes.get(name)))]
@@ -208,7 +230,7 @@ def fold_to_constants(op: NNOp) -> list[Attribute] | None:
 
 
 def is_weight(value: SSAValue) -> bool:
-    """Whether a value depends on parameters and constants only (a weight, a ConstantOfShape, an Unsqueeze of one ...)."""
+    """Whether a value depends on parameters and constants only (a weight, a ConstantOfShape, ...)."""
     pending, seen = [value], {value}
     while pending:
         owner = pending.pop().owner

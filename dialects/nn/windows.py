@@ -101,8 +101,7 @@ class Window:
         for index in product(*(range(k) for k in self.kernel)):
             starts = [i * d for i, d in zip(index, self.dilations, strict=True)]
             slices = tuple(
-                slice(b, b + (n - 1) * s + 1 if n else b, s)
-                for b, n, s in zip(starts, out, self.strides, strict=True)
+                slice(b, b + (n - 1) * s + 1 if n else b, s) for b, n, s in zip(starts, out, self.strides, strict=True)
             )
             yield index, padded[(slice(None), slice(None), *slices)]
 
