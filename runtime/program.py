@@ -138,8 +138,8 @@ def check_sizes(module: ModuleOp, max_bytes: int) -> None:
             for result in op.results:
                 if (size := num_bytes(result.type)) is not None and size > max_bytes:
                     raise CompileError(
-                        f"a value of shape {format_dims(dims_of(result.type))} needs {size} bytes, more than the limit of"
-                        f" {max_bytes}",
+                        f"a value of shape {format_dims(dims_of(result.type))} needs {size} bytes,"
+                        f" more than the limit of {max_bytes}",
                         node_name(op),
                         "--max-bytes",
                     )
@@ -231,7 +231,7 @@ class Frame:
         return value in self.program.plan.offset and value.owner not in self.program.host and self.xp is not np
 
     def _own_buffers(self) -> list[SSAValue]:
-        """The values that get a new buffer on each call: static results outside the arena, or what they are views of."""
+        """The values that get a new buffer on each call: static results, or what they are views of."""
         plan = self.program.plan
         outer = {v.inner: v.outer for v in plan.views if v.inner not in plan.offset}
         roots: list[SSAValue] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from xdsl.dialects.builtin import (
@@ -238,8 +238,7 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
         if narrow:
             small = {dtype_of(e) for e in NARROW_FLOATS}
             operands = [a.astype(np.float32) if a.dtype in small else a for a in operands]
-        evaluated: Any = self.evaluate(xp, *self.arguments(operands))
-        results: tuple[Array, ...] = evaluated if type(evaluated) is tuple else (evaluated,)
+        results = _as_tuple(self.evaluate(xp, *self.arguments(operands)))
         return tuple(
             _as_declared(xp, r, element_type(v.type), wide) for r, v in zip(results, self.results, strict=True)
         )
@@ -374,6 +373,10 @@ class View:
     inner: SSAValue
     outer: SSAValue
     offset: int
+
+
+def _as_tuple(value: Array | tuple[Array, ...]) -> tuple[Array, ...]:
+    return cast(tuple[Array, ...], value) if isinstance(value, tuple) else (value,)
 
 
 def _operand_group(operand: SSAValue | Operation | Sequence[SSAValue] | None) -> list[SSAValue]:
