@@ -3,9 +3,87 @@
 from xdsl.ir import Dialect
 
 from .activation import ActivationAttr
-from .activations import ReluOp
+from .activations import (
+    EluOp,
+    GeluOp,
+    HardSigmoidOp,
+    HardSwishOp,
+    LeakyReluOp,
+    PReluOp,
+    ReluOp,
+    SeluOp,
+    SigmoidOp,
+    SoftplusOp,
+    SwishOp,
+    TanhOp,
+)
+from .cast import CastOp
+from .clip import ClipOp
 from .constant import ConstantOp, NNConstants, ParameterOp
 from .conv import ConvOp, ConvTransposeOp
-from .elementwise import AddOp
+from .elementwise import AddOp, DivOp, EqualOp, MaxOp, MeanOp, MinOp, MulOp, PowOp, SubOp, SumOp, WhereOp
+from .norm import BatchNormalizationOp, InstanceNormalizationOp, LayerNormalizationOp, LRNOp
+from .pool import AveragePoolOp, GlobalAveragePoolOp, GlobalMaxPoolOp, MaxPoolOp
+from .reduce import ReduceMaxOp, ReduceMeanOp, ReduceMinOp, ReduceSumOp
+from .softmax import LogSoftmaxOp, SoftmaxOp
+from .unary import AbsOp, CeilOp, ErfOp, ExpOp, FloorOp, LogOp, NegOp, ReciprocalOp, SqrtOp
 
-NN = Dialect("nn", [ConstantOp, ParameterOp, ConvOp, ConvTransposeOp, AddOp, ReluOp], [ActivationAttr], [NNConstants()])
+NN = Dialect(
+    "nn",
+    [
+        ConstantOp,
+        ParameterOp,
+        ConvOp,
+        ConvTransposeOp,
+        MaxPoolOp,
+        AveragePoolOp,
+        GlobalAveragePoolOp,
+        GlobalMaxPoolOp,
+        AddOp,
+        DivOp,
+        EqualOp,
+        MaxOp,
+        MeanOp,
+        MinOp,
+        MulOp,
+        PowOp,
+        SubOp,
+        SumOp,
+        WhereOp,
+        AbsOp,
+        CeilOp,
+        ErfOp,
+        ExpOp,
+        FloorOp,
+        LogOp,
+        NegOp,
+        ReciprocalOp,
+        SqrtOp,
+        CastOp,
+        EluOp,
+        GeluOp,
+        HardSigmoidOp,
+        HardSwishOp,
+        LeakyReluOp,
+        PReluOp,
+        ReluOp,
+        SeluOp,
+        SigmoidOp,
+        SoftplusOp,
+        SwishOp,
+        TanhOp,
+        ClipOp,
+        LogSoftmaxOp,
+        SoftmaxOp,
+        ReduceMaxOp,
+        ReduceMeanOp,
+        ReduceMinOp,
+        ReduceSumOp,
+        BatchNormalizationOp,
+        InstanceNormalizationOp,
+        LayerNormalizationOp,
+        LRNOp,
+    ],
+    [ActivationAttr],
+    [NNConstants()],
+)

@@ -20,7 +20,7 @@ from xdsl.irdl import (
 from ...errors import CompileError
 from .activation import ActivationAttr
 from .base import AnyTensor, NNOp, Onnx, integer, ints, text
-from .elementwise import same_element
+from .elementwise import require_float, same_element
 from .types import (
     Abstract,
     Array,
@@ -28,7 +28,6 @@ from .types import (
     broadcasts_to,
     dims_agree,
     format_dims,
-    is_float,
     merge_dims,
     static_dims,
     tensor,
@@ -66,8 +65,7 @@ class ConvolutionOp(NNOp):
     def check(self, x: Abstract, w: Abstract, channels: int | None, outer: int | None) -> None:
         """Raise CompileError unless x has `channels` channels and the `outer` filters split into groups."""
         group = integer(self.group)
-        if not is_float(x.element):
-            raise CompileError(f"{self.name} needs floats, not {x.element}")
+        require_float(self.name, x.element)
         if not 3 <= x.rank <= 5 or w.rank != x.rank:
             raise CompileError(
                 f"input {format_dims(x.dims)} and filters {format_dims(w.dims)} must have one rank, 3 to 5"

@@ -1,0 +1,182 @@
+"""Pooling: one number from each window of [N, C, spatial...], or from all of a channel."""
+
+from __future__ import annotations
+
+from functools import reduce
+from math import prod
+from typing import Any, ClassVar
+
+import numpy as np
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, TensorType, i8, i64
+from xdsl.ir import Attribute
+from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, opt_result_def, prop_def, result_def
+
+from ...errors import CompileError
+from .base import AnyTensor, NNOp, Onnx, integer, ints, text
+from .elementwise import require_float
+from .types import Abstract, Array, Dims, format_dims, is_float, static_dims, tensor, ui8
+from .windows import Window
+
+
+class PoolOp(NNOp):
+    """A window that moves over the spatial dims of x [N, C, spatial...]; the result is [N, C, out...]."""
+
+    x = operand_def(AnyTensor)
+    kernel_shape = prop_def(DenseArrayBase)
+    strides = opt_prop_def(DenseArrayBase)
+    pads = opt_prop_def(DenseArrayBase)
+    dilations = opt_prop_def(DenseArrayBase)
+    auto_pad = prop_def(StringAttr, default_value=StringAttr("NOTSET"))
+    ceil_mode = prop_def(IntegerAttr, default_value=IntegerAttr(0, i64))
+    result = result_def(AnyTensor)
+
+    def window(self, x: Dims) -> Window:
+        """The geometry for an input of these dims; raises CompileError on attributes that do not fit."""
+        return Window.of(
+            ints(self.kernel_shape),
+            x[2:],
+            ints(self.strides),
+            ints(self.dilations),
+            ints(self.pads),
+            text(self.auto_pad),
+            ceil=bool(integer(self.ceil_mode)),
+        )
+
+    def pooled(self, x: Abstract) -> Dims:
+        """The result's dims; raises CompileError where the window does not fit."""
+        _check_rank(x)
+        return (*x.dims[:2], *self.window(x.dims).output(x.dims[2:]))
+
+
+def _check_rank(x: Abstract) -> None:
+    if x.rank < 3:
+        raise CompileError(f"the input {format_dims(x.dims)} has no spatial dims")
+
+
+@irdl_op_definition
+class MaxPoolOp(PoolOp):
+    """The greatest element of each window; a NaN wins. ONNX MaxPool, https://onnx.ai/onnx/operators/onnx__MaxPool.html
+
+    The optional second result is where it stands (first): a flat position in the input, for which the spatial
+    dims count row-major (`storage_order` 0) or column-major (1). A window that sees padding only has the least
+    value of its type, and the position -1.
+    """
+
+    name = "nn.max_pool"
+    ONNX: ClassVar = Onnx("MaxPool", since=1)
+
+    storage_order = prop_def(IntegerAttr, default_value=IntegerAttr(0, i64))
+    result = result_def(AnyTensor)
+    indices = opt_result_def(AnyTensor)
+
+    def infer(self, x: Abstract) -> tuple[TensorType[Attribute], ...]:
+        """[N, C, out...], and the same of i64 where the positions are asked for."""
+        if not is_float(x.element) and x.element not in (i8, ui8):
+            raise CompileError(f"{self.name} needs floats, i8 or ui8, not {x.element}")
+        dims = self.pooled(x)
+        return (tensor(x.element, dims), tensor(i64, dims))[: len(self.results)]
+
+    def evaluate(self, xp: Any, x: Array) -> tuple[Array, ...]:
+        """The maximum over the kernel's positions."""
+        window = self.window(x.shape)
+        out = static_dims(window.output(x.shape[2:]))
+        least = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        values = window.taps(window.pad(xp, x, least, out), out)
+        if self.indices is None:
+            return (reduce(xp.maximum, (seen for _, seen in values)),)
+        positions = window.taps(window.pad(xp, self.positions(xp, x.shape[2:]), -1, out), out)
+        best = xp.full((*x.shape[:2], *out), least, x.dtype)
+        where = xp.full(best.shape, -1, np.int64)
+        for (_, seen), (_, place) in zip(values, positions, strict=True):
+            greater = (seen > best) | ((seen != seen) & (best == best)) | (where < 0)
+            better = greater & (place >= 0)
+            best, where = xp.where(better, seen, best), xp.where(better, place, where)
+        starts = xp.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], *[1] * len(out)) * prod(x.shape[2:])
+        return best, xp.where(where < 0, where, where + starts)
+
+    def positions(self, xp: Any, spatial: tuple[int, ...]) -> Array:
+        """The flat position of each element of a channel in `storage_order`: [1, 1, spatial...]."""
+        flat = xp.arange(prod(spatial))
+        if integer(self.storage_order) == 0:
+            return flat.reshape(1, 1, *spatial)
+        return flat.reshape(*spatial[::-1], 1, 1).transpose()
+
+
+@irdl_op_definition
+class AveragePoolOp(PoolOp):
+    """The mean of each window. ONNX AveragePool, https://onnx.ai/onnx/operators/onnx__AveragePool.html
+
+    The sum is divided by the number of the window's positions in the data or, with `count_include_pad`, in
+    the data and the padding; those that `ceil_mode` adds beyond never count. With none, the result is 0.
+    """
+
+    name = "nn.average_pool"
+    ONNX: ClassVar = Onnx("AveragePool", since=7)
+
+    count_include_pad = prop_def(IntegerAttr, default_value=IntegerAttr(0, i64))
+
+    def infer(self, x: Abstract) -> TensorType[Attribute]:
+        """[N, C, out...]"""
+        require_float(self.name, x.element)
+        return tensor(x.element, self.pooled(x))
+
+    def evaluate(self, xp: Any, x: Array) -> Array:
+        """The sum over the kernel's positions, divided by their number."""
+        window = self.window(x.shape)
+        out = static_dims(window.output(x.shape[2:]))
+        total = xp.zeros((*x.shape[:2], *out), x.dtype)
+        for _, seen in window.taps(window.pad(xp, x, 0, out), out):
+            total += seen
+        return total / xp.asarray(self.divisor(window, x.shape[2:], out), x.dtype)
+
+    def divisor(self, window: Window, spatial: tuple[int, ...], out: tuple[int, ...]) -> Array:
+        """How many positions count in each window, at least 1: a NumPy array [out...]."""
+        include_pad = bool(integer(self.count_include_pad))
+        counts: list[Array] = []
+        for axis, size in enumerate(spatial):
+            first = 0 if not include_pad else -window.before[axis]
+            last = size if not include_pad else size + window.after[axis]
+            starts = np.arange(out[axis])[:, None] * window.strides[axis] - window.before[axis]
+            positions = starts + np.arange(window.kernel[axis]) * window.dilations[axis]
+            counts.append(((positions >= first) & (positions < last)).sum(axis=1))
+        return np.maximum(reduce(np.multiply.outer, counts), 1)
+
+
+class GlobalPoolOp(NNOp):
+    """One number per channel: x [N, C, spatial...] to [N, C, 1...]."""
+
+    x = operand_def(AnyTensor)
+    result = result_def(AnyTensor)
+
+    def infer(self, x: Abstract) -> TensorType[Attribute]:
+        """[N, C, 1...]"""
+        require_float(self.name, x.element)
+        _check_rank(x)
+        return tensor(x.element, (*x.dims[:2], *[1] * (x.rank - 2)))
+
+
+@irdl_op_definition
+class GlobalAveragePoolOp(GlobalPoolOp):
+    """The mean of each channel. ONNX GlobalAveragePool, https://onnx.ai/onnx/operators/onnx__GlobalAveragePool.html"""
+
+    name = "nn.global_average_pool"
+    ONNX: ClassVar = Onnx("GlobalAveragePool", since=1)
+
+    def evaluate(self, xp: Any, x: Array) -> Array:
+        """The mean over all spatial dims."""
+        return x.mean(axis=tuple(range(2, x.ndim)), keepdims=True)
+
+
+@irdl_op_definition
+class GlobalMaxPoolOp(GlobalPoolOp):
+    """The greatest element of each channel; a NaN wins.
+
+    ONNX GlobalMaxPool, https://onnx.ai/onnx/operators/onnx__GlobalMaxPool.html
+    """
+
+    name = "nn.global_max_pool"
+    ONNX: ClassVar = Onnx("GlobalMaxPool", since=1)
+
+    def evaluate(self, xp: Any, x: Array) -> Array:
+        """The maximum over all spatial dims."""
+        return x.max(axis=tuple(range(2, x.ndim)), keepdims=True)
