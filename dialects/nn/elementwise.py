@@ -1,4 +1,4 @@
-"""Elementwise arithmetic: one result element from the operand elements at its (broadcast) place."""
+"""Elementwise operations: one result element from the operand elements at its (broadcast) place."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any, ClassVar
 
-from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.builtin import TensorType, i1
 from xdsl.ir import Attribute, SSAValue
-from xdsl.irdl import irdl_op_definition, operand_def, result_def
+from xdsl.irdl import irdl_op_definition, operand_def, result_def, var_operand_def
+from xdsl.pattern_rewriter import RewritePattern
 
 from ...errors import CompileError
 from .base import AnyTensor, NNOp, Onnx
-from .types import Abstract, Array, broadcast_dims, tensor
+from .types import Abstract, Array, broadcast_dims, is_float, tensor
 
 
 def same_element(name: str, *operands: Abstract) -> Attribute:
@@ -21,6 +22,18 @@ def same_element(name: str, *operands: Abstract) -> Attribute:
     if len(elements) > 1:
         raise CompileError(f"{name} needs operands of one element type, not {' and '.join(map(str, elements))}")
     return next(iter(elements))
+
+
+def require_float(name: str, element: Attribute) -> None:
+    """Raise CompileError where an element type is not a floating-point one."""
+    if not is_float(element):
+        raise CompileError(f"{name} needs operands of a float type, not {element}")
+
+
+def require_number(name: str, element: Attribute) -> None:
+    """Raise CompileError where an element type is bool (i1), which has no arithmetic."""
+    if element == i1:
+        raise CompileError(f"{name} needs numbers, not {element}")
 
 
 class UnaryOp(NNOp):
@@ -47,7 +60,29 @@ class BinaryOp(NNOp):
 
     def infer(self, a: Abstract, b: Abstract) -> TensorType[Attribute]:
         """The operands' element type and broadcast dims."""
-        return tensor(same_element(self.name, a, b), broadcast_dims(a.dims, b.dims))
+        element = same_element(self.name, a, b)
+        require_number(self.name, element)
+        return tensor(element, broadcast_dims(a.dims, b.dims))
+
+
+class VariadicOp(NNOp):
+    """One or more operands of one element type, broadcast against each other as in NumPy."""
+
+    inputs = var_operand_def(AnyTensor)
+    result = result_def(AnyTensor)
+
+    def infer(self, inputs: Sequence[Abstract]) -> TensorType[Attribute]:
+        """The operands' element type and broadcast dims."""
+        if not inputs:
+            raise CompileError(f"{self.name} needs at least one operand")
+        element = same_element(self.name, *inputs)
+        require_number(self.name, element)
+        return tensor(element, broadcast_dims(*(i.dims for i in inputs)))
+
+    def fold(self) -> Sequence[SSAValue | Attribute] | None:
+        """Of one operand: that operand."""
+        only = self.inputs[0] if len(self.inputs) == 1 else None
+        return [only] if only is not None and only.type == self.result.type else super().fold()
 
 
 @irdl_op_definition
@@ -60,3 +95,209 @@ class AddOp(BinaryOp):
     def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
         """`a + b`"""
         return a + b
+
+
+@irdl_op_definition
+class SubOp(BinaryOp):
+    """`a - b`. ONNX Sub, https://onnx.ai/onnx/operators/onnx__Sub.html"""
+
+    name = "nn.sub"
+    ONNX: ClassVar = Onnx("Sub", since=7)
+
+    def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
+        """`a - b`"""
+        return a - b
+
+
+@irdl_op_definition
+class MulOp(BinaryOp):
+    """`a * b`. ONNX Mul, https://onnx.ai/onnx/operators/onnx__Mul.html"""
+
+    name = "nn.mul"
+    ONNX: ClassVar = Onnx("Mul", since=7)
+
+    def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
+        """`a * b`"""
+        return a * b
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        """SiLU, as exporters write it."""
+        from .arithmetic_patterns import MulOfSigmoid
+
+        return (MulOfSigmoid(),)
+
+
+@irdl_op_definition
+class DivOp(BinaryOp):
+    """`a / b`; integers are divided towards zero. ONNX Div, https://onnx.ai/onnx/operators/onnx__Div.html
+
+    An integer divided by zero is 0 on NumPy, as NumPy has it; ONNX leaves it undefined.
+    """
+
+    name = "nn.div"
+    ONNX: ClassVar = Onnx("Div", since=7)
+
+    def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
+        """`a / b`"""
+        return a / b if a.dtype.kind == "f" else truncating_divide(a, b)
+
+
+def truncating_divide(a: Array, b: Array) -> Array:
+    """The quotient of integers, rounded towards zero (`//` rounds down)."""
+    quotient = a // b
+    if a.dtype.kind == "u":
+        return quotient
+    return quotient + ((quotient * b != a) & ((a < 0) != (b < 0)) & (b != 0))
+
+
+@irdl_op_definition
+class PowOp(NNOp):
+    """`a ** b`, in the element type of `a`. ONNX Pow, https://onnx.ai/onnx/operators/onnx__Pow.html
+
+    The exponent may have another element type. An integer to a negative integer power is rounded towards zero.
+    """
+
+    name = "nn.pow"
+    ONNX: ClassVar = Onnx("Pow", since=7)
+    INPLACE: ClassVar = ("a",)
+
+    a = operand_def(AnyTensor)
+    b = operand_def(AnyTensor)
+    result = result_def(AnyTensor)
+
+    def infer(self, a: Abstract, b: Abstract) -> TensorType[Attribute]:
+        """The base's element type and the broadcast dims."""
+        require_number(self.name, a.element)
+        require_number(self.name, b.element)
+        return tensor(a.element, broadcast_dims(a.dims, b.dims))
+
+    def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
+        """`a ** b`, computed in the wider of both types."""
+        if a.dtype.kind == "f":
+            return xp.power(a, b)
+        if b.dtype.kind == "i":
+            return _integer_power(xp, a, b).astype(a.dtype)
+        return xp.power(a, b).astype(a.dtype)
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        """Squares."""
+        from .arithmetic_patterns import PowOfTwo
+
+        return (PowOfTwo(),)
+
+
+def _integer_power(xp: Any, a: Array, b: Array) -> Array:
+    # 1 and -1 have integer reciprocals: their powers depend on whether the exponent is odd. Others' round to 0.
+    power = xp.power(a, xp.where(b < 0, b & 1, b))
+    return xp.where((b < 0) & (xp.abs(a) != 1), power.dtype.type(0), power)
+
+
+@irdl_op_definition
+class SumOp(VariadicOp):
+    """The sum of all operands. ONNX Sum, https://onnx.ai/onnx/operators/onnx__Sum.html"""
+
+    name = "nn.sum"
+    ONNX: ClassVar = Onnx("Sum", since=6)
+
+    def evaluate(self, xp: Any, inputs: Sequence[Array]) -> Array:
+        """From left to right."""
+        return reduce(xp.add, inputs)
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        """Of two operands: nn.add."""
+        from .arithmetic_patterns import SumOfTwo
+
+        return (SumOfTwo(),)
+
+
+@irdl_op_definition
+class MaxOp(VariadicOp):
+    """The largest operand element; a NaN wins. ONNX Max, https://onnx.ai/onnx/operators/onnx__Max.html"""
+
+    name = "nn.max"
+    ONNX: ClassVar = Onnx("Max", since=6)
+
+    def evaluate(self, xp: Any, inputs: Sequence[Array]) -> Array:
+        """From left to right."""
+        return reduce(xp.maximum, inputs)
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        """Max with zero: nn.relu."""
+        from .arithmetic_patterns import MaxWithZero
+
+        return (MaxWithZero(),)
+
+
+@irdl_op_definition
+class MinOp(VariadicOp):
+    """The smallest operand element; a NaN wins. ONNX Min, https://onnx.ai/onnx/operators/onnx__Min.html"""
+
+    name = "nn.min"
+    ONNX: ClassVar = Onnx("Min", since=6)
+
+    def evaluate(self, xp: Any, inputs: Sequence[Array]) -> Array:
+        """From left to right."""
+        return reduce(xp.minimum, inputs)
+
+
+@irdl_op_definition
+class MeanOp(VariadicOp):
+    """The mean of all operands. ONNX Mean, https://onnx.ai/onnx/operators/onnx__Mean.html"""
+
+    name = "nn.mean"
+    ONNX: ClassVar = Onnx("Mean", since=6)
+
+    def infer(self, inputs: Sequence[Abstract]) -> TensorType[Attribute]:
+        """The operands' element type, a float one, and broadcast dims."""
+        require_float(self.name, same_element(self.name, *inputs))
+        return super().infer(inputs)
+
+    def evaluate(self, xp: Any, inputs: Sequence[Array]) -> Array:
+        """The sum divided by the number of operands."""
+        return reduce(xp.add, inputs) / len(inputs)
+
+
+@irdl_op_definition
+class EqualOp(BinaryOp):
+    """`a == b`, a bool (i1). ONNX Equal, https://onnx.ai/onnx/operators/onnx__Equal.html"""
+
+    name = "nn.equal"
+    ONNX: ClassVar = Onnx("Equal", since=7)
+    INPLACE: ClassVar = ()
+
+    def infer(self, a: Abstract, b: Abstract) -> TensorType[Attribute]:
+        """Bools of the broadcast dims."""
+        same_element(self.name, a, b)
+        return tensor(i1, broadcast_dims(a.dims, b.dims))
+
+    def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
+        """`a == b`"""
+        return xp.equal(a, b)
+
+
+@irdl_op_definition
+class WhereOp(NNOp):
+    """`x` where `condition` (i1) holds, else `y`. ONNX Where, https://onnx.ai/onnx/operators/onnx__Where.html"""
+
+    name = "nn.where"
+    ONNX: ClassVar = Onnx("Where", since=9)
+    INPLACE: ClassVar = ("x", "y")
+
+    condition = operand_def(AnyTensor)
+    x = operand_def(AnyTensor)
+    y = operand_def(AnyTensor)
+    result = result_def(AnyTensor)
+
+    def infer(self, condition: Abstract, x: Abstract, y: Abstract) -> TensorType[Attribute]:
+        """The element type of `x` and `y`, and the dims of all three, broadcast."""
+        if condition.element != i1:
+            raise CompileError(f"the condition of {self.name} must be i1, not {condition.element}")
+        return tensor(same_element(self.name, x, y), broadcast_dims(condition.dims, x.dims, y.dims))
+
+    def evaluate(self, xp: Any, condition: Array, x: Array, y: Array) -> Array:
+        """`condition ? x : y`"""
+        return xp.where(condition, x, y)
