@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from xdsl.dialects.builtin import FloatAttr, StringAttr, TensorType, f32
-from xdsl.ir import Attribute
+from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 from xdsl.pattern_rewriter import RewritePattern
 
@@ -31,6 +31,13 @@ class ActivationOp(UnaryOp):
     def parameters(self) -> tuple[float, ...]:
         """The attribute's parameters."""
         return ()
+
+    @classmethod
+    def written(cls, x: SSAValue, activation: ActivationAttr) -> list[NNOp] | None:
+        """`activation` of `x` as operations, or None where it is not one of this class."""
+        if activation.kind.data != cls.name.removeprefix("nn."):
+            return None
+        return [cls(x, **dict(zip(cls.get_irdl_definition().properties, activation.values, strict=True)))]
 
     def infer(self, x: Abstract, *args: Any, **kwargs: Any) -> TensorType[Attribute]:
         """The operand's type, of floats."""
@@ -198,6 +205,12 @@ class GeluOp(ActivationOp):
     def kind(self) -> str:
         """`gelu` or `gelu_tanh`"""
         return "gelu" if text(self.approximate) == "none" else "gelu_tanh"
+
+    @classmethod
+    def written(cls, x: SSAValue, activation: ActivationAttr) -> list[NNOp] | None:
+        """`gelu` and `gelu_tanh`"""
+        approximate = {"gelu": "none", "gelu_tanh": "tanh"}.get(activation.kind.data)
+        return None if approximate is None else [cls(x, approximate=approximate)]
 
     def infer(self, x: Abstract) -> TensorType[Attribute]:
         """The operand's type, of floats."""

@@ -70,6 +70,14 @@ class ClipOp(ActivationOp):
         return ActivationAttr.of("relu") if bounds == (0, math.inf) else ActivationAttr.of("clip", *bounds)
 
     @classmethod
+    def written(cls, x: SSAValue, activation: ActivationAttr) -> list[NNOp] | None:
+        """`clip<min, max>`"""
+        if activation.kind.data != "clip":
+            return None
+        low, high = activation.values
+        return clamp(x, (low, high), x.type)
+
+    @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
         """Bounds that are attributes (opset < 11) become constants."""
         if node.opset < 11:
@@ -110,11 +118,12 @@ def _constant_number(value: SSAValue) -> float | None:
 
 
 def clamp(x: SSAValue, bounds: Bounds, result_type: Attribute) -> list[NNOp]:
-    """`x` clipped to `bounds`: an nn.relu from 0 to infinity, else an nn.clip after constants for its finite bounds."""
+    """`x` clipped to `bounds`: an nn.relu from 0 to infinity, else an nn.clip after constants for its bounds."""
     element = element_type(result_type)
     if bounds == (0, math.inf) and is_float(element):
         return [ReluOp(x, result_types=[result_type])]
-    constants = [None if math.isinf(b) else ConstantOp.of(np.asarray(b, dtype_of(element))) for b in bounds]
+    absent = zip(bounds, (-math.inf, math.inf), strict=True)
+    constants = [None if b == none else ConstantOp.of(np.asarray(b, dtype_of(element))) for b, none in absent]
     low, high = (None if c is None else c.result for c in constants)
     return [*(c for c in constants if c is not None), ClipOp(x, low, high, result_types=[result_type])]
 
