@@ -37,7 +37,9 @@ class ActivationOp(UnaryOp):
         """`activation` of `x` as operations, or None where it is not one of this class."""
         if activation.kind.data != cls.name.removeprefix("nn."):
             return None
-        return [cls(x, **dict(zip(cls.get_irdl_definition().properties, activation.values, strict=True)))]
+        names = cls.get_irdl_definition().properties
+        fields: dict[str, Any] = dict(zip(names, activation.values, strict=True))
+        return [cls(x, **fields)]
 
     def infer(self, x: Abstract, *args: Any, **kwargs: Any) -> TensorType[Attribute]:
         """The operand's type, of floats."""
