@@ -22,9 +22,16 @@ from .clip import ClipOp
 from .constant import ConstantOp, NNConstants, ParameterOp
 from .conv import ConvOp, ConvTransposeOp
 from .elementwise import AddOp, DivOp, EqualOp, MaxOp, MeanOp, MinOp, MulOp, PowOp, SubOp, SumOp, WhereOp
+from .gemm import GemmOp, MatMulOp
+from .index import GatherOp, SliceOp
+from .join import ConcatOp, SplitOp
+from .layout import ExpandOp, TileOp, TransposeOp
 from .norm import BatchNormalizationOp, InstanceNormalizationOp, LayerNormalizationOp, LRNOp
+from .pad import PadOp
 from .pool import AveragePoolOp, GlobalAveragePoolOp, GlobalMaxPoolOp, MaxPoolOp
 from .reduce import ReduceMaxOp, ReduceMeanOp, ReduceMinOp, ReduceSumOp
+from .reshape import FlattenOp, ReshapeOp, SqueezeOp, UnsqueezeOp
+from .shape import ConstantOfShapeOp, DropoutOp, IdentityOp, ShapeOp
 from .softmax import LogSoftmaxOp, SoftmaxOp
 from .unary import AbsOp, CeilOp, ErfOp, ExpOp, FloorOp, LogOp, NegOp, ReciprocalOp, SqrtOp
 
@@ -35,6 +42,8 @@ NN = Dialect(
         ParameterOp,
         ConvOp,
         ConvTransposeOp,
+        GemmOp,
+        MatMulOp,
         MaxPoolOp,
         AveragePoolOp,
         GlobalAveragePoolOp,
@@ -83,6 +92,22 @@ NN = Dialect(
         InstanceNormalizationOp,
         LayerNormalizationOp,
         LRNOp,
+        ReshapeOp,
+        FlattenOp,
+        SqueezeOp,
+        UnsqueezeOp,
+        TransposeOp,
+        ExpandOp,
+        TileOp,
+        ShapeOp,
+        ConstantOfShapeOp,
+        IdentityOp,
+        DropoutOp,
+        ConcatOp,
+        SplitOp,
+        SliceOp,
+        GatherOp,
+        PadOp,
     ],
     [ActivationAttr],
     [NNConstants()],
