@@ -92,8 +92,8 @@ def import_model(model: ModelProto, parameters: str | None = None, size: int | N
 @cache
 def op_classes() -> dict[tuple[str, str], type[NNOp]]:
     """The op class of each ONNX operator, by domain and name."""
-    classes = [c for c in NN.operations if issubclass(c, NNOp) and c.ONNX is not None]
-    return {(c.ONNX.domain, c.ONNX.name): c for c in classes if c.ONNX is not None}
+    spelled = [(c, c.ONNX) for c in NN.operations if issubclass(c, NNOp) and c.ONNX is not None]
+    return {(onnx_.domain, name): c for c, onnx_ in spelled for name in (onnx_.name, *onnx_.older)}
 
 
 class GraphImporter:

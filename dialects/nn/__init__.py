@@ -31,6 +31,7 @@ from .pad import PadOp
 from .pool import AveragePoolOp, GlobalAveragePoolOp, GlobalMaxPoolOp, MaxPoolOp
 from .reduce import ReduceMaxOp, ReduceMeanOp, ReduceMinOp, ReduceSumOp
 from .reshape import FlattenOp, ReshapeOp, SqueezeOp, UnsqueezeOp
+from .resize import ResizeOp
 from .shape import ConstantOfShapeOp, DropoutOp, IdentityOp, ShapeOp
 from .softmax import LogSoftmaxOp, SoftmaxOp
 from .unary import AbsOp, CeilOp, ErfOp, ExpOp, FloorOp, LogOp, NegOp, ReciprocalOp, SqrtOp
@@ -108,6 +109,7 @@ NN = Dialect(
         SliceOp,
         GatherOp,
         PadOp,
+        ResizeOp,
     ],
     [ActivationAttr],
     [NNConstants()],

@@ -138,7 +138,8 @@ class Onnx:
     """An op's ONNX spelling: the operator's name and domain, the first opset whose form the class reads.
 
     `until` is the last opset read (for operators that were removed). `drop` names attributes that say nothing for
-    inference (they are read and ignored, and the class's docstring says why).
+    inference (they are read and ignored, and the class's docstring says why). `older` names operators of older opsets
+    that `import_node` maps to this class too.
     """
 
     name: str
@@ -146,6 +147,7 @@ class Onnx:
     domain: str = ""
     until: int | None = None
     drop: frozenset[str] = field(default_factory=frozenset[str])
+    older: tuple[str, ...] = ()
 
 
 class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterface):
