@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
-from xdsl.irdl import AttrSizedOperandSegments, irdl_op_definition, opt_operand_def
+from xdsl.irdl import AttrSizedOperandSegments, irdl_op_definition, operand_def, opt_operand_def
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern
 
 from ...errors import CompileError
@@ -35,6 +35,7 @@ class ClipOp(ActivationOp):
     name = "nn.clip"
     ONNX: ClassVar = Onnx("Clip", since=6)
 
+    x = operand_def(AnyTensor)
     min = opt_operand_def(AnyTensor)
     max = opt_operand_def(AnyTensor)
 
