@@ -49,9 +49,12 @@ def one_node_model(
     outputs: int,
     constants: Sequence[int],
     domain: str = "",
-    symbolic: bool = False,
+    symbolic: Sequence[int] = (),
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    """A model of one node and its feeds; inputs that are None are left out, those in `constants` are initializers."""
+    """A model of one node and its feeds; inputs that are None are left out, those in `constants` are initializers.
+
+    The dims of those in `symbolic` have names only.
+    """
     names = ["" if v is None else f"x{i}" for i, v in enumerate(inputs)]
     node = helper.make_node(op_type, names, [f"y{i}" for i in range(outputs)], name="node", domain=domain, **attributes)
     arguments, initializers, feeds = [], [], {}
@@ -61,7 +64,7 @@ def one_node_model(
         if index in constants:
             initializers.append(numpy_helper.from_array(np.asarray(value), name))
             continue
-        dims = [f"{name}d{a}" for a in range(value.ndim)] if symbolic else value.shape
+        dims = [f"{name}d{a}" for a in range(value.ndim)] if index in symbolic else value.shape
         arguments.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), dims))
         feeds[name] = value
     results = [onnx.ValueInfoProto(name=f"y{i}") for i in range(outputs)]
@@ -92,10 +95,10 @@ def assert_close(result: Any, truth: Any, peer: Any | None = None, what: str = "
 
 @pytest.fixture
 def check_node() -> Callable[..., list[Any]]:
-    """`check_node(op_type, [inputs], {attributes}, opset=, outputs=, constants=, against_ort=, expected=)`.
+    """`check_node(op_type, [inputs], {attributes}, opset=, outputs=, constants=, against_ort=, expected=, symbolic=)`.
 
-    Imports a one-node model, checks that the inferred types fit what `evaluate` returns (also with all inputs' dims
-    symbolic), and compares with the float64 oracle and with ONNX Runtime (or the arrays `expected`). Returns the results.
+    Imports a one-node model, checks that the inferred types fit what `evaluate` returns (also with the dims of the
+    inputs `symbolic`, all by default, known by name only), and compares with the float64 oracle and with ONNX Runtime (or the arrays `expected`). Returns the results.
     """
 
     def check(
@@ -108,6 +111,7 @@ def check_node() -> Callable[..., list[Any]]:
         against_ort: bool = True,
         expected: Sequence[Any] | None = None,
         domain: str = "",
+        symbolic: Sequence[int] | None = None,
     ) -> list[Any]:
         model, feeds = one_node_model(op_type, inputs, attributes or {}, opset, outputs, constants, domain)
         func = main_function(import_model(model))
@@ -119,10 +123,17 @@ def check_node() -> Callable[..., list[Any]]:
             assert all(d in (None, n) for d, n in zip(dims_of(type_), result.shape, strict=True)), (
                 f"{op_type}: {result.shape} for {type_}"
             )
-        symbolic, _ = one_node_model(
-            op_type, inputs, attributes or {}, opset, outputs, constants, domain, symbolic=True
+        named, _ = one_node_model(
+            op_type,
+            inputs,
+            attributes or {},
+            opset,
+            outputs,
+            constants,
+            domain,
+            range(len(inputs)) if symbolic is None else symbolic,
         )
-        for result, type_ in zip(results, main_function(import_model(symbolic)).function_type.outputs, strict=True):
+        for result, type_ in zip(results, main_function(import_model(named)).function_type.outputs, strict=True):
             assert len(dims_of(type_)) == result.ndim, f"{op_type}, symbolic: rank of {result.shape} for {type_}"
             assert all(d in (None, n) for d, n in zip(dims_of(type_), result.shape, strict=True)), (
                 f"{op_type}, symbolic: {result.shape} for {type_}"
