@@ -1,0 +1,36 @@
+"""`lower-nn-to-blas`: convolutions and matrix products become the library calls that compute them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import GreedyRewritePatternApplier, PatternRewriteWalker
+
+from .conv import LowerConv
+from .gemm import LowerGemm, LowerMatMul
+
+
+@dataclass(frozen=True)
+class LowerNnToBlasPass(ModulePass):
+    """Lower nn.conv, nn.gemm and nn.matmul to `blas` calls and views.
+
+    Left as they are (`--remarks` says why): depthwise convolutions, integer products, and what `?` dims other than
+    the batch leave open. Raises RuntimeError where anything else is left.
+    """
+
+    name = "lower-nn-to-blas"
+
+    im2col_budget: int = 256 * 2**20
+    """The most bytes the columns of one blas.im2col may take; one image's are always allowed."""
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        """Rewrite `op` in place."""
+        lowerings = [LowerConv(self.im2col_budget), LowerGemm(), LowerMatMul()]
+        applier = GreedyRewritePatternApplier([*lowerings], dce_enabled=False)
+        PatternRewriteWalker(applier, apply_recursively=False).rewrite_module(op)
+        for left in op.walk():
+            for lowering in lowerings:
+                lowering.check_left(left)
