@@ -1,0 +1,20 @@
+"""The CUDA backend: GEMMs by cuBLASLt with its epilogues, the other hot ops by kernels generated for their shapes.
+
+Nothing here is imported before somebody asks for the device `cuda`. All kernels run on CuPy's current stream, take no
+memory and wait for nothing, so that a program of them can be captured in a CUDA graph.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from .. import Backend
+from . import library
+
+
+@cache
+def get_cuda_backend() -> Backend:
+    """The backend of `cuda`; raises CompileError, saying how to install what is missing, where it cannot run."""
+    from .registry import KERNELS
+
+    return Backend("cuda", library.require(), KERNELS)

@@ -1,0 +1,73 @@
+"""Depthwise convolution: one kernel, its bias, residual and activation included."""
+
+from __future__ import annotations
+
+from math import prod
+
+from ....dialects.nn.base import integer
+from ....dialects.nn.conv import ConvOp
+from .. import Kernel, KernelContext
+from . import expressions, source
+from .elementwise import activation_expression
+from .operands import FLOATS, Tensor, tensor_of
+from .source import Variable, compute_type, index_type
+from .strided import Aligned
+from .windows import Geometry
+
+
+def bind_depthwise(op: ConvOp, context: KernelContext) -> Kernel | None:
+    """A convolution with as many groups as channels; a residual must have the result's dims."""
+    x, w, out = tensor_of(op.x), tensor_of(op.w), tensor_of(op.result)
+    activation = activation_expression(op.activation, "value", x.dtype)
+    depthwise = w.dims[1] == 1 and integer(op.group) == x.dims[1]
+    residual = op.residual is None or tensor_of(op.residual) == out
+    if not depthwise or not residual or activation is None or x.dtype not in FLOATS:
+        return None
+    geometry = Geometry.of(op.window(x.dims, w.dims), x.dims[2:], out.dims[2:])
+    extras = [name for name in ("bias", "residual") if getattr(op, name) is not None]
+    kernel = Aligned(lambda packed: _depthwise(geometry, x, out, extras, activation, packed))
+    return lambda outs, ins: kernel(outs[0], *ins)
+
+
+def _depthwise(g: Geometry, x: Tensor, out: Tensor, extras: list[str], activation: str, packed: bool) -> source.Kernel:
+    """Thread `i` computes a pack of neighbours of one channel of the result."""
+    type_, filters = source.c_type(x.dtype), out.dims[1]
+    planes = prod(out.dims[:2])
+    width = g.pack_width(x.dtype, planes, packed)
+    add_residual = "value += load(more.v[v]);" if "residual" in extras else ""
+    pack = f"Pack<{type_}, {width}>"
+    body = f"""
+  typedef {compute_type(x.dtype)} A;{g.place(width)}
+  const int k = (int)(plane % {filters});
+  const {type_}* filter = w + k * {g.taps};
+  A acc[{width}];
+#pragma unroll
+  for (int v = 0; v < {width}; v++) acc[v] = {"load(bias[k])" if "bias" in extras else "A(0)"};
+  {{
+    const index result_plane = plane;
+    const index plane = result_plane / {filters} * {x.dims[1]} + k / {filters // x.dims[1]};
+{g.taps_loop(width, "A", "load(x[at])", "A(0)", _step(g))}
+  }}
+  {pack} packed;
+  {f"const {pack} more = *(const {pack}*)(residual + i * {width});" if "residual" in extras else ""}
+#pragma unroll
+  for (int v = 0; v < {width}; v++) {{
+    A value = acc[v];
+    {add_residual}
+    store(packed.v[v], {activation});
+  }}
+  *({pack}*)(y + i * {width}) = packed;"""
+    ins: list[Variable] = [(name, x.dtype) for name in ("x", "w", *extras)]
+    count = planes * g.positions
+    return source.thread_kernel(
+        body,
+        [("y", x.dtype)],
+        ins,
+        count // width,
+        index_type(count, prod(x.dims)),
+        declarations=expressions.FUNCTIONS,
+    )
+
+
+def _step(g: Geometry) -> str:
+    return f"acc[v] += load(filter[(a * {g.kernel[1]} + b) * {g.kernel[2]} + c]) * seen;"

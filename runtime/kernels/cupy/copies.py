@@ -1,0 +1,127 @@
+"""Ops that put elements elsewhere: each piece of a result is one kernel, in as wide loads and stores as it allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from ....dialects.blas.columns import BroadcastOp
+from ....dialects.nn.base import integer
+from ....dialects.nn.cast import CastOp
+from ....dialects.nn.index import SliceOp
+from ....dialects.nn.join import ConcatOp, SplitOp
+from ....dialects.nn.layout import ExpandOp, TransposeOp
+from ....dialects.nn.types import Array, normalize_axis, static_dims
+from .. import Kernel, KernelContext
+from .elementwise import broadcast_kernel
+from .operands import Tensor, tensor_of, tensors
+from .source import itemsize
+from .strided import Access, Aligned, map_kernel
+
+
+def _copy(dims: tuple[int, ...], out: Access, x: Access) -> Aligned:
+    return map_kernel(dims, out, [x], "x0")
+
+
+def _row_major(x: Tensor) -> Access:
+    return Access.broadcast(as_bits(x.dtype), x.dims, x.dims)
+
+
+def as_bits(dtype: str) -> str:
+    """The unsigned integers of an element's size: copying does not compute."""
+    return f"uint{8 * itemsize(dtype)}"
+
+
+def _pieces(whole: Tensor, pieces: list[Tensor], axis: int) -> list[Access]:
+    """Where each of consecutive pieces along an axis starts in the whole, walked with the whole's strides."""
+    strides = tuple(prod(whole.dims[a + 1 :]) for a in range(len(whole.dims)))
+    starts = [sum(p.dims[axis] for p in pieces[:n]) for n in range(len(pieces))]
+    return [Access(as_bits(whole.dtype), strides, start * strides[axis]) for start in starts]
+
+
+def bind_concat(op: ConcatOp, context: KernelContext) -> Kernel | None:
+    """One copy for each operand that is not empty."""
+    ins, (out,) = tensors(op)
+    axis = normalize_axis(integer(op.axis), len(out.dims))
+    accesses = _pieces(out, ins, axis)
+    kernels = [
+        (n, _copy(i.dims, a, _row_major(i)))
+        for n, (i, a) in enumerate(zip(ins, accesses, strict=True))
+        if 0 not in i.dims
+    ]
+
+    def kernel(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        for n, copy in kernels:
+            copy(outs[0], ins[n])
+
+    return kernel
+
+
+def bind_split(op: SplitOp, context: KernelContext) -> Kernel | None:
+    """One copy for each result that is not empty."""
+    outs = tensors(op)[1]
+    x = tensor_of(op.x)
+    axis = normalize_axis(integer(op.axis), len(x.dims))
+    accesses = _pieces(x, outs, axis)
+    kernels = [
+        (n, _copy(o.dims, _row_major(o), a))
+        for n, (o, a) in enumerate(zip(outs, accesses, strict=True))
+        if 0 not in o.dims
+    ]
+
+    def kernel(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        for n, copy in kernels:
+            copy(outs[n], ins[0])
+
+    return kernel
+
+
+def bind_transpose(op: TransposeOp, context: KernelContext) -> Kernel | None:
+    """A walk over the result, with the operand's strides permuted."""
+    x, out = tensor_of(op.x), tensor_of(op.result)
+    strides = _row_major(x).strides
+    walk = Access(as_bits(x.dtype), tuple(strides[a] for a in op.permutation(len(x.dims))))
+    kernel = _copy(out.dims, _row_major(out), walk)
+    return lambda outs, ins: kernel(outs[0], ins[0])
+
+
+def bind_slice(op: SliceOp, context: KernelContext) -> Kernel | None:
+    """Of known indices: a walk over the result with the operand's strides multiplied by the steps."""
+    x, out = tensor_of(op.x), tensor_of(op.result)
+    if (given := op.given()) is None:
+        return None
+    strides = tuple(prod(x.dims[a + 1 :]) for a in range(len(x.dims)))
+    taken = [r for r in op.ranges(x.dims, given) if r is not None]
+    walk = Access(
+        as_bits(x.dtype),
+        tuple(s * r.step for s, r in zip(strides, taken, strict=True)),
+        sum(s * r.start for s, r in zip(strides, taken, strict=True)),
+    )
+    kernel = _copy(out.dims, _row_major(out), walk)
+    return lambda outs, ins: kernel(outs[0], ins[0])
+
+
+def bind_expand(op: ExpandOp, context: KernelContext) -> Kernel | None:
+    """A broadcast."""
+    x, out = tensor_of(op.x), tensor_of(op.result)
+    kernel = _copy(out.dims, _row_major(out), Access.broadcast(as_bits(x.dtype), x.dims, out.dims))
+    return lambda outs, ins: kernel(outs[0], ins[0])
+
+
+def bind_broadcast(op: BroadcastOp, context: KernelContext) -> Kernel | None:
+    """The vector, written as often as the result says."""
+    v, out = tensor_of(op.v), tensor_of(op.result)
+    kernel = _copy(
+        out.dims, _row_major(out), Access.broadcast(as_bits(v.dtype), static_dims(op.spread(v.dims)), out.dims)
+    )
+    return lambda outs, ins: kernel(outs[0], ins[0])
+
+
+def bind_cast(op: CastOp, context: KernelContext) -> Kernel | None:
+    """Between types of which one holds the other's numbers, by C's conversion: towards zero, as ONNX has it."""
+    x, out = tensor_of(op.x), tensor_of(op.result)
+    narrow = out.dtype in ("float16", "bfloat16")
+    if narrow and x.dtype not in ("float32", "float16", "bfloat16", "bool", "int8", "uint8", "int16", "uint16"):
+        return None  # by way of float it would be rounded twice
+    kernel = broadcast_kernel(op, "(float)x0" if narrow else "x0")
+    return lambda outs, ins: kernel(outs[0], ins[0])

@@ -1,0 +1,90 @@
+"""The CUDA libraries, loaded when first asked for: CuPy, and cuBLASLt through nvmath-python."""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from ....errors import CompileError
+
+INSTALL = "pip install 'nnfuse[cuda13]'"
+"""What brings the libraries of this backend."""
+
+_lock = threading.Lock()
+_handles: dict[int, int] = {}
+
+
+@cache
+def cupy() -> Any:
+    """The module `cupy`, GPU or no GPU; raises CompileError where it cannot be imported."""
+    return _load("cupy", "CuPy")
+
+
+@cache
+def cublaslt() -> Any:
+    """The module `nvmath.bindings.cublasLt`; raises CompileError where it cannot be imported."""
+    return _load("nvmath.bindings.cublasLt", "nvmath-python")
+
+
+def _load(module: str, product: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as e:
+        message = f"device 'cuda' needs {product}, which cannot be imported: {e}"
+        raise CompileError(message, hint=INSTALL) from None
+
+
+def require() -> Any:
+    """The module `cupy`, with a GPU and cuBLASLt to run on; raises CompileError otherwise, in one line."""
+    xp = cupy()
+    try:
+        count = xp.cuda.runtime.getDeviceCount()
+    except xp.cuda.runtime.CUDARuntimeError as e:
+        raise CompileError(f"device 'cuda' needs an NVIDIA GPU and its driver: {e}") from None
+    if count == 0:
+        raise CompileError("device 'cuda' needs an NVIDIA GPU, and there is none")
+    cublaslt_handle()
+    return xp
+
+
+def stream() -> int:
+    """The address of CuPy's current stream, on which every kernel of this backend runs."""
+    return cupy().cuda.get_current_stream().ptr
+
+
+def cublaslt_handle() -> int:
+    """The cuBLASLt handle of the current device, made once and used by all threads (the library allows that).
+
+    Raises CompileError where the library itself (libcublasLt) cannot be loaded or started.
+    """
+    device = cupy().cuda.runtime.getDevice()
+    with _lock:
+        if device not in _handles:
+            library = cublaslt()
+            try:
+                _handles[device] = library.create()
+            except Exception as e:  # nvmath's "not found", "not supported" and bad status share no base
+                message = f"device 'cuda' needs cuBLASLt, which does not start: {e}"
+                raise CompileError(message, hint=INSTALL) from None
+        return _handles[device]
+
+
+def describe() -> dict[str, str]:
+    """The GPU and the versions that a figure depends on. Raises CompileError."""
+    xp = require()
+    runtime = xp.cuda.runtime
+    properties = runtime.getDeviceProperties(runtime.getDevice())
+    return {
+        "device": properties["name"].decode(),
+        "memory": f"{properties['totalGlobalMem'] / 2**30:.0f} GiB",
+        "driver": _version(runtime.driverGetVersion()),
+        "runtime": _version(runtime.runtimeGetVersion()),
+        "cupy": xp.__version__,
+        "cublasLt": str(cublaslt().get_version()),
+    }
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"

@@ -1,0 +1,86 @@
+"""Pools: one kernel reads each window and writes its result."""
+
+from __future__ import annotations
+
+from math import prod
+
+from ....dialects.nn.base import integer
+from ....dialects.nn.pool import AveragePoolOp, MaxPoolOp, PoolOp
+from ....dialects.nn.windows import Window
+from .. import Kernel, KernelContext
+from . import source
+from .operands import FLOATS, Tensor, tensors
+from .source import compute_type, index_type, literal
+from .strided import Aligned
+from .windows import Geometry
+
+
+def bind_max_pool(op: MaxPoolOp, context: KernelContext) -> Kernel | None:
+    """MaxPool of floats, without its second result."""
+    (x,), outs = tensors(op)
+    if len(outs) > 1 or x.dtype not in FLOATS:
+        return None
+    start, step = literal(-float("inf"), x.dtype), "acc[v] = larger(acc[v], seen);"
+    return _bind_window(op, x, outs[0], start, step, "acc[v]")
+
+
+def bind_average_pool(op: AveragePoolOp, context: KernelContext) -> Kernel | None:
+    """AveragePool with every way of counting."""
+    (x,), (out,) = tensors(op)
+    window, spatial = op.window(x.dims), x.dims[2:]
+    reach = [(n - 1) * s for n, s in zip(out.dims[2:], window.strides, strict=True)]
+    include = bool(integer(op.count_include_pad))
+    counts = [_count(window, axis, spatial[axis], reach[axis], include) for axis in range(len(spatial))]
+    divisor = " * ".join(f"({c})" for c in counts)
+    return _bind_window(op, x, out, "A(0)", "acc[v] += seen;", f"acc[v] / A(larger({divisor}, 1))")
+
+
+def _count(window: Window, axis: int, size: int, reach: int, include_pad: bool) -> str:
+    """How many of a window's positions along an axis count: a number where it is always the same."""
+    kernel, dilation, before = window.kernel[axis], window.dilations[axis], window.before[axis]
+    first, last = (-before, size + window.after[axis]) if include_pad else (0, size)
+    if -before >= first and reach - before + (kernel - 1) * dilation < last:
+        return str(kernel)
+    start = "dhw"[axis + 3 - len(window.kernel)] + "0"
+    if axis == len(window.kernel) - 1:
+        start += f" + v * {window.strides[axis]}"
+    return f"counted({start}, {kernel}, {dilation}, {first}, {last})"
+
+
+_COUNTED = """
+__device__ __forceinline__ int counted(int start, int kernel, int dilation, int first, int last) {
+  int n = 0;
+  for (int k = 0; k < kernel; k++) n += start + k * dilation >= first && start + k * dilation < last;
+  return n;
+}
+"""
+
+
+def _bind_window(op: PoolOp, x: Tensor, out: Tensor, start: str, step: str, result: str) -> Kernel:
+    geometry = Geometry.of(op.window(x.dims), x.dims[2:], out.dims[2:])
+    kernel = Aligned(lambda packed: _window_kernel(geometry, x, start, step, result, packed))
+    return lambda outs, ins: kernel(outs[0], ins[0])
+
+
+def _window_kernel(g: Geometry, x: Tensor, start: str, step: str, result: str, packed: bool) -> source.Kernel:
+    planes, type_ = prod(x.dims[:2]), source.c_type(x.dtype)
+    width = g.pack_width(x.dtype, planes, packed)
+    body = f"""
+  typedef {compute_type(x.dtype)} A;{g.place(width)}
+  A acc[{width}];
+#pragma unroll
+  for (int v = 0; v < {width}; v++) acc[v] = {start};
+{g.taps_loop(width, "A", "load(x[at])", start, step)}
+  Pack<{type_}, {width}> packed;
+#pragma unroll
+  for (int v = 0; v < {width}; v++) store(packed.v[v], {result});
+  *(Pack<{type_}, {width}>*)(y + i * {width}) = packed;"""
+    return source.thread_kernel(
+        body,
+        [("y", x.dtype)],
+        [("x", x.dtype)],
+        planes * g.positions // width,
+        index_type(planes * g.positions, planes * g.pixels),
+        restrict=True,
+        declarations=_COUNTED,
+    )

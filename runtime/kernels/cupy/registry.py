@@ -1,0 +1,107 @@
+"""Which op runs by which kernel on CUDA; what is not here runs by its `compute` on CuPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....dialects.blas import columns, products
+from ....dialects.nn import (
+    activations,
+    cast,
+    clip,
+    elementwise,
+    index,
+    join,
+    layout,
+    norm,
+    pool,
+    reduce,
+    softmax,
+    unary,
+)
+from ....dialects.nn.base import NNOp
+from ....dialects.nn.conv import ConvOp
+from .. import Bind
+from . import copies
+from .conv import bind_depthwise
+from .elementwise import bind_activation, bind_clip, bind_elementwise
+from .gemm import bind_gemm
+from .im2col import bind_im2col
+from .norm import bind_batch_normalization, bind_lrn
+from .operands import guarded
+from .pool import bind_average_pool, bind_max_pool
+from .rows import (
+    bind_global_pool,
+    bind_instance_normalization,
+    bind_layer_normalization,
+    bind_reduce,
+    bind_softmax,
+)
+
+_BINDERS: dict[Any, tuple[type[NNOp], ...]] = {
+    bind_gemm: (
+        products.BlasMatmulOp,
+        products.BlasMatmulReluOp,
+        products.BlasGemmOp,
+        products.BlasGemmReluOp,
+        products.BlasGemmGeluOp,
+    ),
+    bind_im2col: (columns.Im2colOp,),
+    copies.bind_broadcast: (columns.BroadcastOp,),
+    bind_depthwise: (ConvOp,),
+    bind_max_pool: (pool.MaxPoolOp,),
+    bind_average_pool: (pool.AveragePoolOp,),
+    bind_global_pool: (pool.GlobalAveragePoolOp, pool.GlobalMaxPoolOp),
+    bind_softmax: (softmax.SoftmaxOp, softmax.LogSoftmaxOp),
+    bind_reduce: (reduce.ReduceMeanOp, reduce.ReduceSumOp, reduce.ReduceMaxOp, reduce.ReduceMinOp),
+    bind_batch_normalization: (norm.BatchNormalizationOp,),
+    bind_lrn: (norm.LRNOp,),
+    bind_instance_normalization: (norm.InstanceNormalizationOp,),
+    bind_layer_normalization: (norm.LayerNormalizationOp,),
+    bind_clip: (clip.ClipOp,),
+    bind_activation: (
+        activations.ReluOp,
+        activations.LeakyReluOp,
+        activations.EluOp,
+        activations.SeluOp,
+        activations.SigmoidOp,
+        activations.HardSigmoidOp,
+        activations.HardSwishOp,
+        activations.TanhOp,
+        activations.SoftplusOp,
+        activations.GeluOp,
+        activations.SwishOp,
+    ),
+    bind_elementwise: (
+        elementwise.AddOp,
+        elementwise.SubOp,
+        elementwise.MulOp,
+        elementwise.DivOp,
+        elementwise.PowOp,
+        elementwise.SumOp,
+        elementwise.MaxOp,
+        elementwise.MinOp,
+        elementwise.MeanOp,
+        elementwise.EqualOp,
+        elementwise.WhereOp,
+        activations.PReluOp,
+        unary.NegOp,
+        unary.AbsOp,
+        unary.ExpOp,
+        unary.LogOp,
+        unary.SqrtOp,
+        unary.ReciprocalOp,
+        unary.ErfOp,
+        unary.FloorOp,
+        unary.CeilOp,
+    ),
+    copies.bind_concat: (join.ConcatOp,),
+    copies.bind_split: (join.SplitOp,),
+    copies.bind_transpose: (layout.TransposeOp,),
+    copies.bind_expand: (layout.ExpandOp,),
+    copies.bind_slice: (index.SliceOp,),
+    copies.bind_cast: (cast.CastOp,),
+}
+
+KERNELS: dict[type[NNOp], Bind] = {op: guarded(bind) for bind, ops in _BINDERS.items() for op in ops}
+"""Op class -> its binder."""
