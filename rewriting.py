@@ -54,6 +54,11 @@ def node_name(op: Operation) -> str:
     return f"%{hint}" if hint else op.name
 
 
+def count_uses(op: Operation) -> int:
+    """How often the results of `op` are used; a `func.return` is a use."""
+    return sum(1 for result in op.results for _ in result.uses)
+
+
 def fuse_locations(locations: Sequence[LocationAttr]) -> LocationAttr:
     """One location that names every node of `locations` once."""
     names = dict.fromkeys(n for location in locations for n in location_names(location))
@@ -147,8 +152,11 @@ class FusePattern(RewritePattern, ABC, Generic[M]):
 
 
 def apply_fusions(module: ModuleOp, patterns: Sequence[FusePattern[Any]]) -> None:
-    """Apply `patterns` to a fixpoint, then ask each what still refuses (where remarks are collected)."""
-    applier = GreedyRewritePatternApplier(list(patterns), dce_enabled=False)
+    """Apply `patterns` to a fixpoint, then ask each what still refuses (where remarks are collected).
+
+    What nothing reads any more (weights that others took the place of) is erased.
+    """
+    applier = GreedyRewritePatternApplier(list(patterns))
     PatternRewriteWalker(applier).rewrite_module(module)
     if _REMARKS.get() is None:
         return

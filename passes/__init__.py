@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from xdsl.passes import ModulePass
 
 PASSES: dict[str, Callable[[], type[ModulePass]]] = {
+    "fold-affine": lazy(__name__, "fold_affine", "FoldAffinePass"),
     "fold-batch-norm": lazy(__name__, "fold_batch_norm", "FoldBatchNormPass"),
     "fold-pad": lazy(__name__, "fold_pad", "FoldPadPass"),
     "fold-scale": lazy(__name__, "fold_scale", "FoldScalePass"),
