@@ -32,6 +32,11 @@ class Axis:
         width = Float(self.scale) * Float(self.old)
         return Float(self.new) if abs(width - Float(self.new)) < 1e-6 * self.new else width
 
+    @property
+    def kept(self) -> bool:
+        """Whether the axis stays as it is: scaled by 1 and not cropped."""
+        return self.old == self.new and self.scale == 1 and (self.start, self.end) == (0, 1)
+
 
 def _half_pixel(x: Array, axis: Axis) -> Array:
     return (x + Float(0.5)) / Float(axis.scale) - Float(0.5)
@@ -76,9 +81,12 @@ COORDINATES: dict[str, Callable[[Array, Axis], Array]] = {
 }
 """coordinate_transformation_mode -> f(new places, axis), the old coordinates."""
 
+HALF = 0.5 + 1e-6
+"""What is rounded as a half: f32 coordinates miss it by a rounding error, which ONNX Runtime forgives likewise."""
+
 NEAREST: dict[str, Callable[[Array], Array]] = {
-    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
+    "round_prefer_floor": lambda x: np.ceil(x - HALF),
+    "round_prefer_ceil": lambda x: np.floor(x + HALF),
     "floor": np.floor,
     "ceil": np.ceil,
 }
@@ -131,9 +139,11 @@ def taps(
 
 def combine(xp: Any, x: Array, axis: int, indices: Array, weights: Array) -> Array:
     """The weighted sums of the slices of `x` at `indices` ([taps, new]) along `axis`."""
-    result: Array = 0
     shape = (-1, *[1] * (x.ndim - axis - 1))
+    result: Array = None
     for places, factors in zip(indices, weights, strict=True):
-        if factors.any():
-            result = result + xp.take(x, xp.asarray(places), axis=axis) * xp.asarray(factors, x.dtype).reshape(shape)
+        if result is not None and not factors.any():
+            continue
+        part = xp.take(x, xp.asarray(places), axis=axis) * xp.asarray(factors, x.dtype).reshape(shape)
+        result = part if result is None else result + part
     return result

@@ -81,6 +81,8 @@ class ResizeOp(NNOp):
             else:
                 factors[axis] = float(np.float32(value) / np.float32(size)) if size else None
                 result[axis] = value
+                if size == 0 and value > 0:
+                    raise CompileError(f"{format_dims(dims)} has no elements to resize")
         return self.keep_aspect(dims, tuple(result), factors) if sizes is not None else (tuple(result), factors)
 
     def keep_aspect(self, dims: Dims, sizes: Dims, factors: list[float | None]) -> tuple[Dims, list[float | None]]:
@@ -134,9 +136,9 @@ class ResizeOp(NNOp):
             x = x.astype(np.float32)
         outside: list[tuple[int, Array]] = []
         for axis, geometry in enumerate(self.geometry(x.shape, dims, factors, roi)):
-            places = coordinates(geometry, text(self.coordinate_transformation_mode))
-            if geometry.old == geometry.new and np.array_equal(places, np.arange(geometry.new)):
+            if geometry.kept:
                 continue
+            places = coordinates(geometry, text(self.coordinate_transformation_mode))
             x = self.resample(xp, x, axis, geometry, places)
             if text(self.coordinate_transformation_mode) == "tf_crop_and_resize":
                 outside.append((axis, np.flatnonzero((places < 0) | (places > geometry.old - 1))))
@@ -162,6 +164,8 @@ class ResizeOp(NNOp):
     ) -> list[Axis]:
         """Every axis of `x`."""
         axes = self.resized(len(old))
+        if text(self.coordinate_transformation_mode) != "tf_crop_and_resize":
+            roi = None
         result: list[Axis] = []
         for axis, (size, target, factor) in enumerate(zip(old, new, factors, strict=True)):
             start, end = 0.0, 1.0
@@ -171,10 +175,10 @@ class ResizeOp(NNOp):
         return result
 
     def forwards(self) -> SSAValue | None:
-        """The operand scaled by 1, where the coordinates are then the places."""
+        """The operand scaled by 1 and not cropped."""
         scales = constant_array(self.scales)
-        shifted = text(self.coordinate_transformation_mode) in ("tf_crop_and_resize", "tf_half_pixel_for_nn")
-        return self.x if scales is not None and (scales == 1).all() and not shifted else None
+        cropped = text(self.coordinate_transformation_mode) == "tf_crop_and_resize"
+        return self.x if scales is not None and (scales == 1).all() and not cropped else None
 
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
