@@ -3,8 +3,8 @@
     %y = nn.conv %x, %w bias %b strides [2, 2] group = 4 activation = relu {place = array<i64: 0>} : (T, T, T) -> T
 
 Required operands first; an optional operand follows its field's name; a variadic one is a bracketed list. Integer array
-properties are `name [..]`, others `name = value` (a float without a type is an f32); defaults are left out. One type is
-printed where all are equal.
+properties are `name [..]`, others `name = value` (numbers are i64 and f32; of other types, `(1 : i32)`); defaults are
+left out. One type is printed where all are equal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from xdsl.dialects.builtin import (
     IntegerAttr,
     UnitAttr,
     f32,
-    f64,
     i64,
 )
 from xdsl.ir import Attribute, SSAValue
@@ -162,6 +161,9 @@ def _print_value(attribute: Attribute, printer: Printer) -> None:
         printer.print_int(value.value.data)
     elif kind is FloatAttr and value.type == f32 and math.isfinite(value.value.data):
         printer.print_string(short_float(value.value.data))
+    elif kind in (IntegerAttr, FloatAttr):  # in parentheses, as the colon before the op's types follows
+        with printer.in_parens():
+            printer.print_attribute(value)
     else:
         printer.print_attribute(value)
 
@@ -185,8 +187,14 @@ def _parse_value(definition: OpDef, name: str, parser: Parser) -> Attribute:
     short = SHORT_FORMS.get(name)
     if short is not None:
         return short(parser)
-    value: Any = parser.parse_attribute()
-    return FloatAttr(value.value.data, f32) if type(value) is FloatAttr and value.type == f64 else value
+    number = parser.parse_optional_number()
+    if number is not None:
+        return IntegerAttr(number, i64) if isinstance(number, int) else FloatAttr(number, f32)
+    if parser.parse_optional_punctuation("(") is None:
+        return parser.parse_attribute()
+    value = parser.parse_attribute()
+    parser.parse_punctuation(")")
+    return value
 
 
 def short_float(value: float) -> str:
