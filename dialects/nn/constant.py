@@ -109,6 +109,8 @@ class ConstantOp(NNOp):
         dtype, dims = dtype_of(element_type(self.result.type)), static_dims(dims_of(self.result.type))
         value = self.value
         if isinstance(value, DenseIntOrFPElementsAttr):
+            if dtype == np.bool_:  # the parser writes `true` as 255, which is no NumPy bool
+                return np.frombuffer(value.data.data, np.uint8).reshape(dims) != 0
             return np.frombuffer(value.data.data, dtype).reshape(dims)
         assert isinstance(value, FloatAttr | IntegerAttr)
         array = np.full(dims, value.value.data, dtype)
