@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from math import prod
 from typing import Any, ClassVar
@@ -72,21 +73,21 @@ class LowerConv(Lowering):
             y, activation = calls.add(AddOp(y, op.residual)), op.activation
         return calls.activation(y, activation)
 
-    def pieces(self, op: ConvOp, window: Window, positions: int, calls: Calls) -> list[SSAValue]:
-        """The images, in the fewest and nearly equal pieces whose columns fit the budget."""
+    def pieces(self, op: ConvOp, window: Window, positions: int, calls: Calls) -> Iterator[SSAValue]:
+        """The images, in the fewest and nearly equal pieces whose columns fit the budget; each is written here."""
         batch, channels, *spatial = dims_of(op.x.type)
         if not batch or channels is None or is_view(window, tuple(spatial)):
-            return [op.x]
+            yield op.x
+            return
         rows = channels * prod(window.kernel)
         per_image = rows * positions * dtype_of(element_type(op.x.type)).itemsize
         count = min(batch, -(-batch // max(self.im2col_budget // max(per_image, 1), 1)))
         if count == 1:
-            return [op.x]
-        bounds = [batch * i // count for i in range(count + 1)]
-        axes = calls.ints([0])
-        return [
-            calls.add(SliceOp(op.x, calls.ints([start]), calls.ints([end]), axes)) for start, end in pairwise(bounds)
-        ]
+            yield op.x
+            return
+        bounds = [calls.ints([batch * i // count]) for i in range(count + 1)]
+        for start, end in pairwise(bounds):
+            yield calls.add(SliceOp(op.x, start, end))
 
 
 def is_view(window: Window, spatial: Dims) -> bool:

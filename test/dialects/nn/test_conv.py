@@ -73,9 +73,7 @@ def test_conv_of_no_images(check_node):
 
 
 def test_conv_of_padding_only(check_node):
-    check_node(
-        "Conv", [random(1, 2, 0, 3), random(2, 2, 3, 3), random(2)], {"pads": [2, 1, 2, 1]}, against_ort=False
-    )
+    check_node("Conv", [random(1, 2, 0, 3), random(2, 2, 3, 3), random(2)], {"pads": [2, 1, 2, 1]}, against_ort=False)
 
 
 def test_conv_of_the_whole_image(check_node):
