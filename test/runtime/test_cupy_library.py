@@ -66,7 +66,7 @@ def test_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = SimpleNamespace(getDeviceCount=lambda: 0, getDevice=lambda: 0, CUDARuntimeError=FakeRuntimeError)
     modules = {**MODULES, "cupy": SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))}
     monkeypatch.setattr(library, "import_module", modules.__getitem__)
-    with pytest.raises(CompileError, match="^device 'cuda' needs an NVIDIA GPU, and there is none$"):
+    with pytest.raises(CompileError, match=r"^device 'cuda' needs an NVIDIA GPU, and there is none$"):
         get_backend("cuda")
 
 
@@ -94,12 +94,14 @@ def test_cublaslt_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
         "nvmath.bindings.cublasLt": SimpleNamespace(create=fail),
     }
     monkeypatch.setattr(library, "import_module", modules.__getitem__)
-    with pytest.raises(CompileError, match="needs cuBLASLt, which does not start: libcublasLt.so.13") as error:
+    with pytest.raises(CompileError, match=r"needs cuBLASLt, which does not start: libcublasLt\.so") as error:
         get_backend("cuda")
     assert "\n" not in str(error.value)
 
 
 def test_importing_nnfuse_loads_no_cuda_library() -> None:
-    code = "import nnfuse.runtime.kernels.cupy.registry, sys; print([m for m in ('cupy', 'nvmath') if m in sys.modules])"
+    code = (
+        "import nnfuse.runtime.kernels.cupy.registry, sys; print([m for m in ('cupy', 'nvmath') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

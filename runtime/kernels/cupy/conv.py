@@ -60,6 +60,7 @@ def _depthwise(g: Geometry, x: Tensor, out: Tensor, extras: list[str], activatio
     ins: list[Variable] = [(name, x.dtype) for name in ("x", "w", *extras)]
     count = planes * g.positions
     return source.thread_kernel(
+        "nn.conv",
         body,
         [("y", x.dtype)],
         ins,

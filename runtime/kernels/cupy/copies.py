@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 
 from ....dialects.blas.columns import BroadcastOp
-from ....dialects.nn.base import integer
+from ....dialects.nn.base import NNOp, integer
 from ....dialects.nn.cast import CastOp
 from ....dialects.nn.index import SliceOp
 from ....dialects.nn.join import ConcatOp, SplitOp
@@ -19,8 +19,8 @@ from .source import itemsize
 from .strided import Access, Aligned, map_kernel
 
 
-def _copy(dims: tuple[int, ...], out: Access, x: Access) -> Aligned:
-    return map_kernel(dims, out, [x], "x0")
+def _copy(op: NNOp, dims: tuple[int, ...], out: Access, x: Access) -> Aligned:
+    return map_kernel(op.name, dims, out, [x], "x0")
 
 
 def _row_major(x: Tensor) -> Access:
@@ -45,7 +45,7 @@ def bind_concat(op: ConcatOp, context: KernelContext) -> Kernel | None:
     axis = normalize_axis(integer(op.axis), len(out.dims))
     accesses = _pieces(out, ins, axis)
     kernels = [
-        (n, _copy(i.dims, a, _row_major(i)))
+        (n, _copy(op, i.dims, a, _row_major(i)))
         for n, (i, a) in enumerate(zip(ins, accesses, strict=True))
         if 0 not in i.dims
     ]
@@ -64,7 +64,7 @@ def bind_split(op: SplitOp, context: KernelContext) -> Kernel | None:
     axis = normalize_axis(integer(op.axis), len(x.dims))
     accesses = _pieces(x, outs, axis)
     kernels = [
-        (n, _copy(o.dims, _row_major(o), a))
+        (n, _copy(op, o.dims, _row_major(o), a))
         for n, (o, a) in enumerate(zip(outs, accesses, strict=True))
         if 0 not in o.dims
     ]
@@ -81,7 +81,7 @@ def bind_transpose(op: TransposeOp, context: KernelContext) -> Kernel | None:
     x, out = tensor_of(op.x), tensor_of(op.result)
     strides = _row_major(x).strides
     walk = Access(as_bits(x.dtype), tuple(strides[a] for a in op.permutation(len(x.dims))))
-    kernel = _copy(out.dims, _row_major(out), walk)
+    kernel = _copy(op, out.dims, _row_major(out), walk)
     return lambda outs, ins: kernel(outs[0], ins[0])
 
 
@@ -97,23 +97,22 @@ def bind_slice(op: SliceOp, context: KernelContext) -> Kernel | None:
         tuple(s * r.step for s, r in zip(strides, taken, strict=True)),
         sum(s * r.start for s, r in zip(strides, taken, strict=True)),
     )
-    kernel = _copy(out.dims, _row_major(out), walk)
+    kernel = _copy(op, out.dims, _row_major(out), walk)
     return lambda outs, ins: kernel(outs[0], ins[0])
 
 
 def bind_expand(op: ExpandOp, context: KernelContext) -> Kernel | None:
     """A broadcast."""
     x, out = tensor_of(op.x), tensor_of(op.result)
-    kernel = _copy(out.dims, _row_major(out), Access.broadcast(as_bits(x.dtype), x.dims, out.dims))
+    kernel = _copy(op, out.dims, _row_major(out), Access.broadcast(as_bits(x.dtype), x.dims, out.dims))
     return lambda outs, ins: kernel(outs[0], ins[0])
 
 
 def bind_broadcast(op: BroadcastOp, context: KernelContext) -> Kernel | None:
     """The vector, written as often as the result says."""
     v, out = tensor_of(op.v), tensor_of(op.result)
-    kernel = _copy(
-        out.dims, _row_major(out), Access.broadcast(as_bits(v.dtype), static_dims(op.spread(v.dims)), out.dims)
-    )
+    walk = Access.broadcast(as_bits(v.dtype), static_dims(op.spread(v.dims)), out.dims)
+    kernel = _copy(op, out.dims, _row_major(out), walk)
     return lambda outs, ins: kernel(outs[0], ins[0])
 
 

@@ -31,7 +31,7 @@ def broadcast_kernel(op: NNOp, expression: str) -> Aligned:
     ins, (out,) = tensors(op)
     accesses = [Access.broadcast(i.dtype, i.dims, out.dims) for i in ins]
     result = Access.broadcast(out.dtype, out.dims, out.dims)
-    return map_kernel(out.dims, result, accesses, expression, expressions.FUNCTIONS)
+    return map_kernel(op.name, out.dims, result, accesses, expression, expressions.FUNCTIONS)
 
 
 def bind_elementwise(op: NNOp, context: KernelContext) -> Kernel | None:
@@ -71,5 +71,5 @@ def bind_clip(op: ClipOp, context: KernelContext) -> Kernel | None:
     expression = "x0" if op.min is None else "larger(x0, x1)"
     if op.max is not None:
         expression = f"smaller({expression}, x{len(ins) - 1})"
-    kernel = map_kernel(out.dims, walk, [walk, *[repeated] * (len(ins) - 1)], expression)
+    kernel = map_kernel(op.name, out.dims, walk, [walk, *[repeated] * (len(ins) - 1)], expression)
     return lambda outs, ins: kernel(outs[0], *ins)

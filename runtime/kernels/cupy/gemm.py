@@ -150,12 +150,12 @@ def _plan(op: MatmulOp | BiasedOp, calls: Calls, out: Tensor, context: KernelCon
     plain = replace(calls, spec=replace(calls.spec, epilogue=Epilogue.DEFAULT))
     dims = [out.dims, out.dims[-1:]] if epilogue.takes_bias else [out.dims]
     try:
-        return Gemm(plain, context, _finish(epilogue, out, dims, 1.0))
+        return Gemm(plain, context, _finish(op.name, epilogue, out, dims, 1.0))
     except NoAlgorithm as e:
         raise CompileError(str(e), node_name(op)) from None
 
 
-def _finish(epilogue: Epilogue, out: Tensor, dims: Sequence[tuple[int, ...]], beta: float) -> Aligned:
+def _finish(op: str, epilogue: Epilogue, out: Tensor, dims: Sequence[tuple[int, ...]], beta: float) -> Aligned:
     """`act(beta * x0 + x1)` of operands of these dims, x0 being there if beta is not 0, x1 if the epilogue adds one."""
     terms = [f"{literal(beta, out.dtype)} * x0"] if beta else []
     terms += [f"x{len(terms)}"] if epilogue.takes_bias else []
@@ -166,12 +166,12 @@ def _finish(epilogue: Epilogue, out: Tensor, dims: Sequence[tuple[int, ...]], be
         value = expressions.ACTIVATIONS["gelu_tanh"](f"({value})", out.dtype, ())
     accesses = [Access.broadcast(out.dtype, d, out.dims) for d in dims]
     result = Access.broadcast(out.dtype, out.dims, out.dims)
-    return map_kernel(out.dims, result, accesses, value, expressions.FUNCTIONS)
+    return map_kernel(op, out.dims, result, accesses, value, expressions.FUNCTIONS)
 
 
 def _without_product(op: MatmulOp | BiasedOp, out: Tensor, spec: MatmulSpec, where: dict[str, int]) -> Kernel:
     """What is left where K is 0, which cuBLASLt refuses: `act(beta * C + bias)`."""
     used = [where[name] for name in ("c", "bias") if name in where]
     dims = [tensor_of(op.operands[n]).dims for n in used]
-    kernel = _finish(spec.epilogue, out, dims, spec.beta)
+    kernel = _finish(op.name, spec.epilogue, out, dims, spec.beta)
     return lambda outs, ins: kernel(outs[0], *(ins[n] for n in used))

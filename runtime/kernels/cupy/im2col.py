@@ -42,7 +42,9 @@ def _channels_first(g: Geometry, planes: int, dtype: str, sizes: tuple[int, int]
   {pack} packed;
 {g.taps_loop(width, c_type(dtype), "x[at]", "0", "packed.v[v] = seen;", write)}"""
     count = planes * g.positions // width
-    return source.thread_kernel(body, [("y", dtype)], [("x", dtype)], count, index_type(*sizes), restrict=True)
+    return source.thread_kernel(
+        "blas.im2col", body, [("y", dtype)], [("x", dtype)], count, index_type(*sizes), restrict=True
+    )
 
 
 def _channels_last(
@@ -72,5 +74,5 @@ def _channels_last(
   }}
   *({pack}*)(y + i * {width}) = packed;"""
     return source.thread_kernel(
-        body, [("y", dtype)], [("x", dtype)], sizes[1] // width, index_type(*sizes), restrict=True
+        "blas.im2col", body, [("y", dtype)], [("x", dtype)], sizes[1] // width, index_type(*sizes), restrict=True
     )

@@ -23,7 +23,7 @@ def bind_batch_normalization(op: BatchNormalizationOp, context: KernelContext) -
     shapes = [ins[0].dims, *((*p.dims, *[1] * trailing) for p in ins[1:])]
     accesses = [Access.broadcast(out.dtype, shape, out.dims) for shape in shapes]
     expression = f"(x0 - x3) * (x1 / sqrt(x4 + {literal(number(op.epsilon), out.dtype)})) + x2"
-    kernel = map_kernel(out.dims, Access.broadcast(out.dtype, out.dims, out.dims), accesses, expression)
+    kernel = map_kernel(op.name, out.dims, Access.broadcast(out.dtype, out.dims, out.dims), accesses, expression)
     return lambda outs, ins: kernel(outs[0], *ins)
 
 
@@ -57,5 +57,5 @@ def _lrn(op: LRNOp, x: Tensor, packed: bool) -> source.Kernel:
     store(packed.v[v], load(here.v[v]) * pow({bias} + {alpha} * total[v], {beta}));
   *({type_}*)(y + i * {width}) = packed;"""
     return source.thread_kernel(
-        body, [("y", x.dtype)], [("x", x.dtype)], count // width, index_type(count), restrict=True
+        op.name, body, [("y", x.dtype)], [("x", x.dtype)], count // width, index_type(count), restrict=True
     )

@@ -58,11 +58,11 @@ __device__ __forceinline__ int counted(int start, int kernel, int dilation, int 
 
 def _bind_window(op: PoolOp, x: Tensor, out: Tensor, start: str, step: str, result: str) -> Kernel:
     geometry = Geometry.of(op.window(x.dims), x.dims[2:], out.dims[2:])
-    kernel = Aligned(lambda packed: _window_kernel(geometry, x, start, step, result, packed))
+    kernel = Aligned(lambda packed: _window_kernel(op.name, geometry, x, start, step, result, packed))
     return lambda outs, ins: kernel(outs[0], ins[0])
 
 
-def _window_kernel(g: Geometry, x: Tensor, start: str, step: str, result: str, packed: bool) -> source.Kernel:
+def _window_kernel(op: str, g: Geometry, x: Tensor, start: str, step: str, result: str, packed: bool) -> source.Kernel:
     planes, type_ = prod(x.dims[:2]), source.c_type(x.dtype)
     width = g.pack_width(x.dtype, planes, packed)
     body = f"""
@@ -76,6 +76,7 @@ def _window_kernel(g: Geometry, x: Tensor, start: str, step: str, result: str, p
   for (int v = 0; v < {width}; v++) store(packed.v[v], {result});
   *(Pack<{type_}, {width}>*)(y + i * {width}) = packed;"""
     return source.thread_kernel(
+        op,
         body,
         [("y", x.dtype)],
         [("x", x.dtype)],

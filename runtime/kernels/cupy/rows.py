@@ -33,7 +33,7 @@ def bind_softmax(op: SoftmaxLikeOp, context: KernelContext) -> Kernel | None:
   sum = reduce<Sum>(sum);
   {_EACH} store({_Y}, {result});"""
     rows = (prod(x.dims[:axis]), x.dims[axis], prod(x.dims[axis + 1 :]))
-    return _bind(body, x, rows)
+    return _bind(op, body, x, rows)
 
 
 _REDUCTIONS = {
@@ -74,13 +74,13 @@ def _bind_reduction(op: NNOp, x: Tensor, rows: tuple[int, int, int]) -> Kernel |
   {_EACH} total = {join}<A>::of(total, {_X});
   total = reduce<{join}>(total);
   if (live && t == 0) store(y[i], total{divide.format(length=rows[1])});"""
-    return _bind(body, x, rows)
+    return _bind(op, body, x, rows)
 
 
-def _bind(body: str, x: Tensor, rows: tuple[int, int, int], extras: tuple[str, ...] = ()) -> Kernel:
+def _bind(op: NNOp, body: str, x: Tensor, rows: tuple[int, int, int], extras: tuple[str, ...] = ()) -> Kernel:
     declared = f"  typedef {compute_type(x.dtype)} A;\n{body}"
     names = ("x", *extras)
-    kernel = row_kernel(declared, [("y", x.dtype)], [(name, x.dtype) for name in names], rows)
+    kernel = row_kernel(op.name, declared, [("y", x.dtype)], [(name, x.dtype) for name in names], rows)
     return lambda outs, ins: kernel(outs[0], *ins[: len(names)])
 
 
@@ -101,7 +101,7 @@ def bind_instance_normalization(op: InstanceNormalizationOp, context: KernelCont
     rows = (prod(x.dims[:2]), prod(x.dims[2:]), 1)
     channel = f"i % {x.dims[1]}"
     scaled = f"z * load(scale[{channel}]) + load(bias[{channel}])"
-    return _bind(_standardize(number(op.epsilon), x.dtype, rows[1], scaled), x, rows, ("scale", "bias"))
+    return _bind(op, _standardize(number(op.epsilon), x.dtype, rows[1], scaled), x, rows, ("scale", "bias"))
 
 
 def bind_layer_normalization(op: LayerNormalizationOp, context: KernelContext) -> Kernel | None:
@@ -114,4 +114,4 @@ def bind_layer_normalization(op: LayerNormalizationOp, context: KernelContext) -
         return None
     scaled = "z * load(scale[j])" + (" + load(bias[j])" if len(ins) > 2 else "")
     body = _standardize(number(op.epsilon), x.dtype, rows[1], scaled)
-    return _bind(body, x, rows, ("scale", "bias")[: len(ins) - 1])
+    return _bind(op, body, x, rows, ("scale", "bias")[: len(ins) - 1])

@@ -126,10 +126,10 @@ def parameters(outs: Sequence[Variable], ins: Sequence[Variable], restrict: bool
 class Kernel:
     """A compiled kernel that works on `count` indices, `per_block` of them in each block of `BLOCK` threads."""
 
-    def __init__(self, source: str, count: int, per_block: int = BLOCK):
+    def __init__(self, name: str, source: str, count: int, per_block: int = BLOCK):
         self.count = count
         self._grid = (-(-count // per_block),)
-        self._raw: Any = compiled(source)
+        self._raw: Any = compiled(kernel_name(name), source)
         self._count = np.int64(count)
 
     def __call__(self, *arrays: Array) -> None:
@@ -139,14 +139,20 @@ class Kernel:
 
 
 @lru_cache(maxsize=4096)
-def compiled(source: str) -> Any:
-    """The `cupy.RawKernel` of a source, which defines `kernel`; compiled for the current device before it returns."""
-    raw = library.cupy().RawKernel(source, "kernel", options=("-std=c++17",))
+def compiled(name: str, source: str) -> Any:
+    """The `cupy.RawKernel` of a source that defines `name`; compiled for the current device before it returns."""
+    raw = library.cupy().RawKernel(source, name, options=("-std=c++17",))
     raw.compile()
     return raw
 
 
+def kernel_name(op: str) -> str:
+    """The C name of an op's kernel, by which profilers and graph dumps tell it: `nnfuse_nn_add`."""
+    return f"nnfuse_{op.replace('.', '_')}"
+
+
 def thread_kernel(
+    op: str,
     body: str,
     outs: Sequence[Variable],
     ins: Sequence[Variable],
@@ -156,20 +162,21 @@ def thread_kernel(
     restrict: bool = False,
     declarations: str = "",
 ) -> Kernel:
-    """A kernel that runs `body` once for each index `i` below `count`; `index` is the C type of `i`."""
+    """A kernel for the op of this name that runs `body` for each `i` below `count`; `index` is the C type of `i`."""
     source = f"""{PROLOGUE}{_COMMON}{declarations}
 extern "C" __global__ void __launch_bounds__({BLOCK})
-kernel({parameters(outs, ins, restrict)}, const long long count) {{
+{kernel_name(op)}({parameters(outs, ins, restrict)}, const long long count) {{
   typedef {index} index;
   const index i = (index)blockIdx.x * {BLOCK} + threadIdx.x;
   if (i >= count) return;
 {body}
 }}
 """
-    return Kernel(source, count)
+    return Kernel(op, source, count)
 
 
 def row_kernel(
+    op: str,
     body: str,
     outs: Sequence[Variable],
     ins: Sequence[Variable],
@@ -177,7 +184,7 @@ def row_kernel(
     *,
     declarations: str = "",
 ) -> Kernel:
-    """A kernel that runs `body` for each row of arrays [outer, length, inner], given as `rows`: along the middle.
+    """A kernel for the op of this name that runs `body` for each row of arrays [outer, length, inner] (`rows`).
 
     A row is walked by a group of `GROUP` threads numbered `t`, which add up with `reduce<Sum>(mine)` (also Max, Min):
     `for (index j = t; j < length; j += GROUP)` sees the elements `base + j * stride`. `i` numbers the rows. Groups
@@ -192,7 +199,7 @@ def row_kernel(
         reduce += "__device__ __forceinline__ A reduce(A mine) { return mine; }"
     source = f"""{PROLOGUE}{_COMMON}{_FOLDS}{reduce.replace("GROUP", str(group))}{declarations}
 extern "C" __global__ void __launch_bounds__({BLOCK})
-kernel({parameters(outs, ins, False)}, const long long count) {{
+{kernel_name(op)}({parameters(outs, ins, False)}, const long long count) {{
   typedef {index_type(outer * length * inner)} index;
   const int GROUP = {group}, t = threadIdx.x % GROUP;
   const index i = (index)blockIdx.x * {BLOCK // group} + threadIdx.x / GROUP, stride = {inner};
@@ -202,7 +209,7 @@ kernel({parameters(outs, ins, False)}, const long long count) {{
 {body}
 }}
 """
-    return Kernel(source, outer * inner, BLOCK // group)
+    return Kernel(op, source, outer * inner, BLOCK // group)
 
 
 _FOLDS = """

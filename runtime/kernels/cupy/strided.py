@@ -49,18 +49,26 @@ class Aligned:
 
 
 def map_kernel(
-    dims: Sequence[int], out: Access, ins: Sequence[Access], expression: str, declarations: str = ""
+    op: str, dims: Sequence[int], out: Access, ins: Sequence[Access], expression: str, declarations: str = ""
 ) -> Aligned:
     """`y = expression`, in `x0`, `x1`, ..., for each index of `dims`; takes the result, then the operands.
+
+    `op` names it.
 
     Each operand comes in the type it is computed in (float for f16 and bf16). The result may be an operand's
     memory where both are accessed in the same way.
     """
-    return Aligned(lambda packed: _map_kernel(dims, out, ins, expression, declarations, packed))
+    return Aligned(lambda packed: _map_kernel(op, dims, out, ins, expression, declarations, packed))
 
 
 def _map_kernel(
-    dims: Sequence[int], out: Access, ins: Sequence[Access], expression: str, declarations: str, packed: bool
+    op: str,
+    dims: Sequence[int],
+    out: Access,
+    ins: Sequence[Access],
+    expression: str,
+    declarations: str,
+    packed: bool,
 ) -> Kernel:
     sizes, strides = collapse(dims, [a.strides for a in (out, *ins)])
     accesses = [Access(a.dtype, s, a.offset) for a, s in zip((out, *ins), strides, strict=True)]
@@ -82,7 +90,7 @@ def _map_kernel(
     )
     variables = [(f"p{n}", a.dtype) for n, a in enumerate(ins)]
     return source.thread_kernel(
-        body, [("y", out.dtype)], variables, prod(sizes) // width, index, declarations=declarations
+        op, body, [("y", out.dtype)], variables, prod(sizes) // width, index, declarations=declarations
     )
 
 
