@@ -128,6 +128,8 @@ class TileOp(NNOp):
     def infer(self, x: Abstract, repeats: Abstract) -> TensorType[Attribute]:
         """The repeated dims; none is known where `repeats` is not a constant."""
         values = repeats.ints()
+        if product(repeats.dims) not in (x.rank, None):
+            raise CompileError(f"{product(repeats.dims)} repeats do not fit {format_dims(x.dims)}")
         return tensor(x.element, [None] * x.rank if values is None else self.target(values, x.dims))
 
     def evaluate(self, xp: Any, x: Array, repeats: Array) -> Array:

@@ -83,6 +83,8 @@ class PadOp(NNOp):
             return tensor(x.element, [None] * x.rank)
         if values is None:
             touched = range(x.rank) if which is None else normalize_axes(which, x.rank)
+            if product(pads.dims) not in (2 * len(touched), None):
+                raise CompileError(f"{len(touched)} axes need {2 * len(touched)} pads, not {product(pads.dims)}")
             return tensor(x.element, [None if a in touched else d for a, d in enumerate(x.dims)])
         return tensor(x.element, self.target(self.widths(values, which, x.rank), x.dims))
 

@@ -23,7 +23,7 @@ CASES = [
     for by in ("scales", "sizes")
     if coordinates != "align_corners" or by == "sizes" or scales in ((2, 2), (3, 1))
 ]
-"""Without align_corners by scales that give a fraction: there ONNX Runtime differs, see test_align_corners_by_scales."""
+"""Without align_corners by fractional scales, where ONNX Runtime differs: see test_align_corners_by_scales."""
 
 
 def floats(*values):
