@@ -27,8 +27,6 @@ class ReduceOp(NNOp):
     """
 
     HOST: ClassVar = frozenset({"axes"})
-    AXES_INPUT_SINCE: ClassVar = 18
-    """The opset from which `axes` is an input; before, it is an attribute."""
 
     x = operand_def(AnyTensor)
     axes = opt_operand_def(AnyTensor)
@@ -76,9 +74,8 @@ class ReduceOp(NNOp):
 
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
-        """`axes` as an attribute becomes a constant."""
-        if node.opset < cls.AXES_INPUT_SINCE:
-            node.attribute_to_input("axes", 1)
+        """`axes` as an attribute (below opset 18; of ReduceSum below 13) becomes a constant."""
+        node.attribute_to_input("axes", 1)
         return super().import_node(node)
 
 
@@ -96,7 +93,6 @@ class ReduceSumOp(ReduceOp):
 
     name = "nn.reduce_sum"
     ONNX: ClassVar = Onnx("ReduceSum", since=1)
-    AXES_INPUT_SINCE: ClassVar = 13
 
     def reduce(self, xp: Any, x: Array, axes: Axes) -> Array:
         """In the dtype of `x` (NumPy would widen integers)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -14,6 +15,7 @@ from nnfuse.dialects.nn import NN
 from nnfuse.dialects.nn.activation import ActivationAttr
 from nnfuse.dialects.nn.activation_functions import ACTIVATIONS
 from nnfuse.dialects.nn.activations import ActivationOp, GeluOp, LeakyReluOp, PReluOp, ReluOp, SeluOp, SwishOp
+from nnfuse.dialects.nn.assembly import SEGMENTS
 from nnfuse.dialects.nn.types import tensor
 from nnfuse.errors import CompileError
 
@@ -110,6 +112,42 @@ def test_functions_are_warning_free_and_keep_nan(kind, parameters, dtype):
         result = ActivationAttr.of(kind, *parameters).apply(np, x)
     assert result.dtype == dtype and np.isnan(result[0]) and np.isfinite(result[3:8]).any()
     np.testing.assert_array_equal(x, kept)
+
+
+@pytest.mark.parametrize(
+    ("activation", "formula"),
+    [
+        (("relu",), lambda x: max(x, 0)),
+        (("leaky_relu", 0.25), lambda x: x if x > 0 else 0.25 * x),
+        (("clip", -1, 0.5), lambda x: min(max(x, -1), 0.5)),
+        (("elu", 0.5), lambda x: x if x > 0 else 0.5 * (math.exp(x) - 1)),
+        (("selu", 0.5, 3), lambda x: 3 * (x if x > 0 else 0.5 * (math.exp(x) - 1))),
+        (("sigmoid",), lambda x: 1 / (1 + math.exp(-x))),
+        (("hard_sigmoid", 0.25, 0.5), lambda x: max(0, min(1, 0.25 * x + 0.5))),
+        (("hard_swish",), lambda x: x * max(0, min(1, x / 6 + 0.5))),
+        (("tanh",), math.tanh),
+        (("softplus",), lambda x: math.log(1 + math.exp(x))),
+        (("gelu",), lambda x: x / 2 * (1 + math.erf(x / math.sqrt(2)))),
+        (("gelu_tanh",), lambda x: x / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))),
+        (("swish", 2), lambda x: x / (1 + math.exp(-2 * x))),
+    ],
+    ids=lambda a: a[0] if isinstance(a, tuple) else "",
+)
+def test_functions_are_exact_in_float64(activation, formula):
+    x = np.linspace(-9, 9, 181)
+    result = ActivationAttr.of(*activation).apply(np, x)
+    np.testing.assert_allclose(result, [formula(v) for v in x.tolist()], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("op_class", [c for c in NN.operations if issubclass(c, ActivationOp)])
+def test_attributes_are_written_back_as_ops(op_class):
+    fields = dict.fromkeys(op_class.get_irdl_definition().properties, 0.375) if op_class is not GeluOp else {}
+    fields = {name: number for name, number in fields.items() if name not in SEGMENTS}
+    attribute = op_class(value(f32, 2), **fields).activation()
+    *_, op = op_class.written(value(f32, 2), attribute)
+    assert isinstance(op, op_class) and op.activation() == attribute
+    others = [c for c in NN.operations if issubclass(c, ActivationOp) and c is not op_class]
+    assert not any(c.written(value(f32, 2), attribute) for c in others)
 
 
 @pytest.mark.parametrize(("kind", "parameters"), KINDS)
