@@ -33,6 +33,7 @@ class Weights:
     def emit(self, op: NNOp) -> SSAValue:
         """Add `op`; its first result."""
         self.ops.append(op)
+        op.results[0].name_hint = "weight"
         return op.results[0]
 
     def widen(self, value: SSAValue) -> SSAValue:
