@@ -40,9 +40,9 @@ func.func @concat(%x: tensor<2x3xf32>, %y: tensor<2x4xf32>) -> tensor<2x14xf32> 
 
 // Not along another axis, nor where the inner one is used twice.
 
-func.func @no_concat(%x: tensor<2x2xf32>) -> (tensor<4x4xf32>, tensor<2x8xf32>) {
+func.func @no_concat(%x: tensor<2x2xf32>, %y: tensor<4x2xf32>) -> (tensor<4x4xf32>, tensor<2x8xf32>) {
   %0 = nn.concat [%x, %x] axis = 0 : (tensor<2x2xf32>, tensor<2x2xf32>) -> tensor<4x2xf32>
-  %1 = nn.concat [%0, %0] axis = 1 : (tensor<4x2xf32>, tensor<4x2xf32>) -> tensor<4x4xf32>
+  %1 = nn.concat [%0, %y] axis = 1 : (tensor<4x2xf32>, tensor<4x2xf32>) -> tensor<4x4xf32>
   %2 = nn.concat [%x, %x] axis = 1 : (tensor<2x2xf32>, tensor<2x2xf32>) -> tensor<2x4xf32>
   %3 = nn.concat [%2, %2] axis = 1 : (tensor<2x4xf32>, tensor<2x4xf32>) -> tensor<2x8xf32>
   func.return %1, %3 : tensor<4x4xf32>, tensor<2x8xf32>
@@ -50,7 +50,7 @@ func.func @no_concat(%x: tensor<2x2xf32>) -> (tensor<4x4xf32>, tensor<2x8xf32>) 
 
 // CHECK-LABEL: func.func @no_concat
 // CHECK-NEXT:   %0 = nn.concat [%x, %x] axis = 0
-// CHECK-NEXT:   %1 = nn.concat [%0, %0] axis = 1
+// CHECK-NEXT:   %1 = nn.concat [%0, %y] axis = 1
 // CHECK-NEXT:   %2 = nn.concat [%x, %x] axis = 1
 // CHECK-NEXT:   %3 = nn.concat [%2, %2] axis = 1
 
