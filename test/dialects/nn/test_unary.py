@@ -72,6 +72,12 @@ def test_erf_is_accurate(dtype, limit):
     assert np.abs(result.astype(np.float64) / exact - 1).max() <= limit
 
 
+def test_erf_of_many_elements_in_blocks():
+    x = RNG.standard_normal((3, 50_001)).astype(np.float32)[:, ::2]
+    exact = np.vectorize(math.erf)(x.astype(np.float64))
+    np.testing.assert_allclose(erf(np, x), exact, rtol=1e-7)
+
+
 def test_erf_of_the_ends():
     for dtype in (np.float32, np.float64):
         x = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1e30, -1e30], dtype)
