@@ -104,14 +104,22 @@ def run(
     assert kernel is not None, f"{op.name} has no kernel here"
     context.scratch.allocate()
     ins = [to_device(cuda, a, misaligned) for a in arrays]
-    garbage = [np.full(dims_of(r.type), 0, dtype_of(element_type(r.type))) for r in op.results]
-    for g in garbage:
-        g.reshape(-1).view(np.uint8)[...] = 0xCD
-    outs = [to_device(cuda, g, misaligned) for g in garbage]
+    buffers = [guarded_buffer(cuda, r.type, misaligned) for r in op.results]
+    outs = [out for out, _ in buffers]
     if in_place is not None:
         outs[0] = ins[op.operand_names().index(in_place)]
     kernel(outs, ins)
+    for _, guard in buffers:
+        assert (cuda.xp.asnumpy(guard) == 0xCD).all(), f"{op.name} wrote beyond its result"
     return [cuda.xp.asnumpy(o) for o in outs]
+
+
+def guarded_buffer(cuda: Backend, type_: Any, misaligned: bool) -> tuple[Any, Any]:
+    """An array of the type, full of garbage, and the bytes after it, which nothing may write."""
+    dims, dtype = dims_of(type_), dtype_of(element_type(type_))
+    start, size = dtype.itemsize * misaligned, prod(dims) * dtype.itemsize
+    memory = cuda.xp.asarray(np.full(start + size + 4096, 0xCD, np.uint8))
+    return memory[start : start + size].view(dtype).reshape(dims), memory[start + size :]
 
 
 def truth(op: NNOp, arrays: Sequence[Any]) -> list[Any]:
