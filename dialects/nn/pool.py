@@ -88,8 +88,7 @@ class MaxPoolOp(PoolOp):
         best = xp.full((*x.shape[:2], *out), least, x.dtype)
         where = xp.full(best.shape, -1, np.int64)
         for (_, seen), (_, place) in zip(values, positions, strict=True):
-            greater = (seen > best) | ((seen != seen) & (best == best)) | (where < 0)
-            better = greater & (place >= 0)
+            better = (seen > best) | ((seen != seen) & (best == best)) | (where < 0)
             best, where = xp.where(better, seen, best), xp.where(better, place, where)
         starts = xp.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], *[1] * len(out)) * prod(x.shape[2:])
         return best, xp.where(where < 0, where, where + starts)
