@@ -85,16 +85,19 @@ class Window:
         count = -(-room // stride) + 1
         return count - ((count - 1) * stride >= size + self.before[axis])
 
-    def pad(self, xp: Any, x: Array, value: float, out: Sequence[int]) -> Array:
-        """`x` [N, C, spatial...] with `value` around it, as far as windows at the `out` positions reach."""
-        after = [
-            max((n - 1) * s + self.extent(a) - x.shape[a + 2] - self.before[a], 0)
-            for a, (n, s) in enumerate(zip(out, self.strides, strict=True))
+    def padding(self, spatial: Sequence[int], out: Sequence[int]) -> list[tuple[int, int]]:
+        """Per axis, the positions before and after the data that the windows of the `out` positions reach."""
+        return [
+            (self.before[a], max((n - 1) * s + self.extent(a) - size - self.before[a], 0))
+            for a, (size, n, s) in enumerate(zip(spatial, out, self.strides, strict=True))
         ]
-        if not any(self.before) and not any(after):
+
+    def pad(self, xp: Any, x: Array, value: float, out: Sequence[int]) -> Array:
+        """`x` [N, C, spatial...] with `value` around it, as far as the windows of the `out` positions reach."""
+        widths = self.padding(x.shape[2:], out)
+        if not any(before or after for before, after in widths):
             return x
-        widths = [(0, 0), (0, 0), *zip(self.before, after, strict=True)]
-        return xp.pad(x, widths, constant_values=value)
+        return xp.pad(x, [(0, 0), (0, 0), *widths], constant_values=value)
 
     def taps(self, padded: Array, out: Sequence[int]) -> Iterator[tuple[tuple[int, ...], Array]]:
         """For each kernel position, row-major: its index, and the view [N, C, out...] of what it sees."""
