@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, TensorType, i64
 from xdsl.ir import Attribute
@@ -94,6 +94,7 @@ class BroadcastOp(NNOp):
     """
 
     name = "blas.broadcast"
+    REPEATS: ClassVar = True
 
     v = operand_def(AnyTensor)
     axis = prop_def(IntegerAttr)

@@ -74,6 +74,7 @@ class ExpandOp(NNOp):
     name = "nn.expand"
     ONNX: ClassVar = Onnx("Expand", since=8)
     HOST: ClassVar = frozenset({"shape"})
+    REPEATS: ClassVar = True
 
     x = operand_def(AnyTensor)
     shape = operand_def(AnyTensor)
@@ -114,6 +115,7 @@ class TileOp(NNOp):
     name = "nn.tile"
     ONNX: ClassVar = Onnx("Tile", since=6)
     HOST: ClassVar = frozenset({"repeats"})
+    REPEATS: ClassVar = True
 
     x = operand_def(AnyTensor)
     repeats = operand_def(AnyTensor)
