@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from gpu_timing import capture, cold_time, graph_time, kernel_names, summary, warm_time
+from gpu_timing import capture, cold_time, graph_time, kernel_names, summary, unexpected, warm_time
 from onnx import TensorProto, helper, numpy_helper
 from xdsl.ir import Block
 
@@ -183,6 +183,10 @@ def model_of(name: str, nodes: Any, weights: Any, x: Sequence[int], output: str,
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
+NOT_CONVOLUTIONS = ("nn.max_pool",)
+"""The ops of these networks that are neither convolutions nor products; their ReLUs are all in a GEMM's epilogue."""
+
+
 def network(cuda: Backend, title: str, model: onnx.ModelProto, row: dict[str, Any]) -> list[str]:
     """Times a network fused and not; returns the kernels of the fused one."""
     xp = cuda.xp
@@ -201,6 +205,8 @@ def network(cuda: Backend, title: str, model: onnx.ModelProto, row: dict[str, An
         names = kernel_names(graph)
         label = "fused" if fuse else "separate"
         row[label], row[f"{label}_kernels"] = microseconds, len(names)
+        if fuse and (others := unexpected(names, ("blas.im2col", "blas.broadcast", *NOT_CONVOLUTIONS))):
+            raise SystemExit(f"{title}: kernels that should not be there: {others}")
         row[f"{label}_bytes"] = bytes_moved(*(s.op for s in program.steps))
     difference = float(xp.abs(results[True] - results[False]).max() / xp.abs(results[False]).max())
     assert float(results[True].std()) > 1e-6, "the outputs say nothing"

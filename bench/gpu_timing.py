@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from statistics import median
 from typing import Any
 
 L2_FLUSH_BYTES = 160 << 20
 """Written between launches of a cold timing: three times the L2 cache of an H100."""
 
-LIBRARY = "library"
+GEMM_KERNELS = re.compile(r"(?i)gemm|gemv|gemmSN|splitK|xmma|cutlass|MEMSET")
+"""How cuBLASLt's kernels are called: products, the reduction of split-K, and the clearing of its workspace."""
 
 
 def capture(xp: Any, work: Callable[[], None]) -> Any:
@@ -65,7 +66,8 @@ def kernel_names(graph: Any) -> list[str]:
     """The kernels (and copies and fills) of a captured graph, in order, from its dot print."""
     dot = graph.debug_dot_str(flags=1)  # cudaGraphDebugDotFlagsVerbose
     names: list[str] = []
-    for node in re.findall(r'"graph_\d+_node_\d+"\s*\[(.*?)\];', dot, flags=re.S):
+    # A node stands at the start of a line; behind an arrow the same words are an edge.
+    for node in re.findall(r'^\s*"graph_\d+_node_\d+"\s*\[(.*?)\];', dot, flags=re.S | re.M):
         kernel = re.search(r"([^\s|{}\"]+)\s*\\<\\<\\<", node)
         if kernel is not None:
             names.append(kernel.group(1))
@@ -74,6 +76,12 @@ def kernel_names(graph: Any) -> list[str]:
         else:
             names.append("?" + " ".join(node.split())[:80])
     return names
+
+
+def unexpected(names: Sequence[str], named: Collection[str]) -> list[str]:
+    """The kernels that are neither cuBLASLt's nor of the ops `named` (`blas.im2col` runs as `nnfuse_blas_im2col`)."""
+    ours = {f"nnfuse_{name.replace('.', '_')}" for name in named}
+    return [n for n in names if n not in ours and (n.startswith("nnfuse") or not GEMM_KERNELS.search(n))]
 
 
 def summary(names: Sequence[str]) -> str:
