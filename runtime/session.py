@@ -85,6 +85,7 @@ class Session:
         if precision != "f32" and device != "cuda":
             raise UnsupportedError(f"precision '{precision}' needs the device cuda")
         self.device, self.precision, self.max_bytes = device, precision, max_bytes
+        self._fuse = fuse
         self._backend = get_backend(device)
         self._context = new_context()
         self.module, self._parameters = load(model, self._context, parameters)
@@ -112,7 +113,7 @@ class Session:
         Arrays stay on their device: with CuPy arrays fed, CuPy arrays come back. Raises CompileError where a feed is
         missing, unknown, or of another dtype, rank or size than the input.
         """
-        arrays, on_device = self._feeds(feeds)
+        arrays, on_device = self.check_feeds(feeds)
         program = self.program([a.shape for a in arrays])
         chosen = self._chosen(output_names)
         results = program.run([self._backend.asarray(a) for a in arrays])
@@ -130,12 +131,22 @@ class Session:
     def compile(self, shapes: Sequence[tuple[int, ...]]) -> ModuleOp:
         """The planned module for inputs of these shapes; no parameter is read."""
         if self._planned:
-            self._bindings(shapes)
+            self.bind_dims(shapes)
             return self.module
         module = self.module.clone()
-        specialize_all(module, self._bindings(shapes))
+        specialize_all(module, self.bind_dims(shapes))
         run_passes(module, COMPILE, self._context)
         return module
+
+    def pipeline(self, shapes: Sequence[tuple[int, ...]]) -> str:
+        """The passes that make the program for inputs of these shapes from the model, as for `fuse-opt -p`.
+
+        Empty where the model is a planned program.
+        """
+        bound = format_dims_option(self.bind_dims(shapes))
+        if self._planned:
+            return ""
+        return f"{FUSE},{bound},{COMPILE}" if self._fuse else f"{bound},{COMPILE}"
 
     def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
         return Program(
@@ -160,26 +171,41 @@ class Session:
             values.append(Value(name, shape, dtype_of(as_tensor(type_).element_type).name))
         return values
 
-    def _feeds(self, feeds: Mapping[str, Any]) -> tuple[list[Array], bool]:
-        """The feeds as arrays in the order of the inputs, and whether any is a device array."""
-        given = {escape_name(name): value for name, value in feeds.items()}
+    def find_input(self, name: str) -> Value:
+        """The input of this name; raises CompileError where it is none."""
+        escaped = escape_name(name)
+        for value in self._inputs:
+            if value.name == escaped:
+                return value
+        what = "is a parameter of the model, which cannot be fed" if escaped in self._parameters else "is no input"
+        known = ", ".join(v.name for v in self._inputs)
+        raise CompileError(f"'{escaped}' {what}", hint=f"inputs: {known}" if known else "there are none")
+
+    def check_feeds(self, feeds: Mapping[str, Any]) -> tuple[list[Array], bool]:
+        """The feeds as arrays in the order of the inputs, and whether any is a device array; see `run`."""
+        given = {self.find_input(name).name: value for name, value in feeds.items()}
         known = [v.name for v in self._inputs]
-        for name in given:
-            if name not in known:
-                what = "is a parameter of the model, which cannot be fed" if name in self._parameters else "is no input"
-                raise CompileError(f"'{name}' {what}", hint=f"inputs: {', '.join(known)}")
         if missing := [n for n in known if n not in given]:
             raise CompileError(f"no array is given for the input '{missing[0]}'")
         arrays = [as_array(given[v.name], self._backend.xp, v.name) for v in self._inputs]
         for value, array in zip(self._inputs, arrays, strict=True):
             if array.dtype.name != value.type:
                 raise CompileError(f"the input has the dtype {value.type}, but {array.dtype.name} is given", value.name)
+            if not array.dtype.isnative:
+                raise CompileError("the array is not in this machine's byte order", value.name, "astype converts it")
         return arrays, any(not isinstance(a, np.ndarray) for a in arrays)
 
-    def _bindings(self, shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
-        """The sizes of the symbolic dims, by name."""
-        bindings: dict[str, int] = {}
+    def bind_dims(
+        self, shapes: Sequence[tuple[int, ...] | None], bound: Mapping[str, int] | None = None
+    ) -> dict[str, int]:
+        """The sizes of the symbolic dims, by name: those already `bound`, and those that the inputs' shapes give.
+
+        A shape of None is not known yet. Raises CompileError where a shape does not fit its input or another.
+        """
+        bindings: dict[str, int] = dict(bound or {})
         for value, shape in zip(self._inputs, shapes, strict=True):
+            if shape is None:
+                continue
             if len(shape) != len(value.shape):
                 raise CompileError(
                     f"the input has rank {len(value.shape)}, but {format_dims(shape)} is given", value.name
@@ -202,6 +228,15 @@ class Session:
             if escape_name(name) not in known:
                 raise CompileError(f"'{name}' is no output", hint=f"outputs: {', '.join(known)}")
         return [known.index(escape_name(n)) for n in names]
+
+
+def format_dims_option(bindings: Mapping[str, int]) -> str:
+    """`specialize-shapes{dims="N=8"}`; raises CompileError where a dim's name cannot be written there."""
+    for name in bindings:
+        if set(name) & set('",\\') or name != name.strip():
+            raise CompileError(f"the dimension '{name}' cannot be written as an option of specialize-shapes")
+    dims = ",".join(f"{name}={size}" for name, size in bindings.items())
+    return f'specialize-shapes{{dims="{dims}"}}' if dims else "specialize-shapes"
 
 
 def specialize_all(module: ModuleOp, bindings: Mapping[str, int]) -> None:
@@ -243,12 +278,22 @@ def load(model: Any, context: Context, parameters: str | None = None) -> tuple[M
 def parse_file(path: Path, context: Context) -> ModuleOp:
     """The verified module of an IR file; raises CompileError in one line."""
     try:
-        module = Parser(context, path.read_text(), str(path)).parse_module()
-        module.verify()
+        text = path.read_text()
     except (OSError, UnicodeDecodeError) as e:
         raise CompileError(f"cannot read '{path}': {getattr(e, 'strerror', None) or e}") from None
+    return parse_text(text, str(path), context)
+
+
+def parse_text(text: str, name: str, context: Context) -> ModuleOp:
+    """The verified module of IR text, which errors call `name`; raises CompileError in one line."""
+    try:
+        module = Parser(context, text, name).parse_module()
+        module.verify()
     except ParseError as e:
         raise CompileError(f"{e.span.get_location()}: {e.msg}") from None
-    except DiagnosticException as e:
-        raise CompileError(f"'{path}': {e}") from None
+    except (DiagnosticException, CompileError) as e:
+        raise CompileError(f"'{name}': {e}") from None
+    except Exception as e:  # xDSL's parser fails in its own ways, RecursionError among them
+        what = f"{type(e).__name__}: {e}" if str(e) else type(e).__name__
+        raise CompileError(f"'{name}': the text is no valid IR: {what}") from e
     return module
