@@ -185,11 +185,12 @@ class Frame:
         for value in self.outputs:
             type_ = as_tensor(value.type)
             self._fill(value, self.xp.empty(dims_of(type_), dtype_of(type_.element_type)))
-        if timings is None:
-            for step in self.steps:
-                step.kernel(step.outs, step.ins)
-        else:
-            self._run_timed(timings)
+        with np.errstate(all="ignore"):
+            if timings is None:
+                for step in self.steps:
+                    step.kernel(step.outs, step.ins)
+            else:
+                self._run_timed(timings)
         results = self._results()
         self._release()
         return results
@@ -299,7 +300,7 @@ class Frame:
         kernel = self.backend.bind(op, context) if static else None
         default = kernel is None
         if kernel is None:
-            kernel = _default_kernel(op, self.xp) if static else self._dynamic_kernel(op)
+            kernel = default_kernel(op, self.xp) if static else self._dynamic_kernel(op)
         host = set(range(len(op.operands))) if op in self.program.host else set(op.host_operands())
         fetched = [i for i in host if self._lives_on_device(op.operands[i])]
         if fetched:
@@ -352,7 +353,9 @@ class Frame:
         return run
 
 
-def _default_kernel(op: NNOp, xp: Any) -> Kernel:
+def default_kernel(op: NNOp, xp: Any) -> Kernel:
+    """`compute`, and a copy of its results to where they belong."""
+
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
         for out, result in zip(outs, _compute(op, xp, ins), strict=True):
             out[...] = result
@@ -362,8 +365,7 @@ def _default_kernel(op: NNOp, xp: Any) -> Kernel:
 
 def _compute(op: NNOp, xp: Any, ins: Sequence[Array]) -> tuple[Array, ...]:
     try:
-        with np.errstate(all="ignore"):
-            return op.compute(xp, ins)
+        return op.compute(xp, ins)
     except CompileError as e:
         raise e.at(node_name(op)) from None
     except (ValueError, IndexError, ZeroDivisionError) as e:

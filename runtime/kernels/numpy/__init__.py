@@ -7,9 +7,16 @@ copied. Kernels are sequential but for the BLAS: see docs/decisions/cpu-threads.
 import numpy as np
 
 from .. import Backend
-from . import im2col, matmul
+from . import conv, elementwise, im2col, join, matmul, pool
 
-KERNELS = {**matmul.KERNELS, **im2col.KERNELS}
+KERNELS = {
+    **matmul.KERNELS,
+    **im2col.KERNELS,
+    **conv.KERNELS,
+    **pool.KERNELS,
+    **elementwise.KERNELS,
+    **join.KERNELS,
+}
 """Op class -> bind; see `runtime.kernels`."""
 
 VIEWS = {**im2col.VIEWS}
