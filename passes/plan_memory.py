@@ -12,10 +12,14 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from ..dialects.nn.base import NNOp
+from ..errors import CompileError
 from .alias_groups import AliasGroups, Group
 
 ALIGNMENT = 256
 """Offsets in the arena are multiples of this many bytes, cuBLASLt's and CUDA's widest requirement."""
+
+MAX_ARENA = 1 << 62
+"""Sums of sizes up to this many bytes, rounded up to ALIGNMENT, fit an i64."""
 
 OWN_BUFFER = -1
 """The place of a value outside the arena: arguments' views, parameters, constants, results, data-dependent sizes."""
@@ -45,6 +49,8 @@ def plan(func: FuncOp) -> int:
     aliases.join_views()
     aliases.join_in_place()
     groups = [g for g in aliases.groups if not g.external and not g.returned]
+    if (total := sum(g.size for g in groups)) > MAX_ARENA:
+        raise CompileError(f"the program's values need {total} bytes together, more than can be addressed")
     spans = [_span(aliases, g) for g in groups]
     offsets, arena = pack([g.size for g in groups], spans)
     base = {id(g): offset for g, offset in zip(groups, offsets, strict=True)}

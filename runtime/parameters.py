@@ -15,17 +15,15 @@ from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 
 from ..dialects.nn.types import Array
 from ..errors import CompileError, escape_name
-from ..lowering.onnx_to_nn import import_model, load_model, parse_model, to_array
+from ..lowering.onnx_files import load_model, parse_model, to_array, weights
+from ..lowering.onnx_to_nn import import_model
 
 
 class ModelParameters(Mapping[str, Array]):
     """The weights of an ONNX model, by their names in IR: initializers, and the tensors of Constant nodes."""
 
     def __init__(self, model: ModelProto):
-        self._tensors: dict[str, TensorProto] = {escape_name(t.name): t for t in model.graph.initializer}
-        for node in model.graph.node:
-            if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
-                self._tensors[escape_name(node.output[0])] = node.attribute[0].t
+        self._tensors: dict[str, TensorProto] = {escape_name(name): tensor for name, tensor in weights(model)}
 
     def __getitem__(self, name: str) -> Array:
         return to_array(self._tensors[name])

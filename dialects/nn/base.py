@@ -101,7 +101,8 @@ class OnnxNode:
 
     `inputs` are IR values, None where an optional input is absent; trailing absent ones are dropped. `attributes` hold
     Python values (int, float, str, lists of them, NumPy arrays for tensors). `opset` is the model's version of the
-    node's domain. `outputs` is the number of outputs up to the last used one; `used` says which of them are used.
+    node's domain. `outputs` is the number of outputs up to the last named one; `used` says of each output, those left
+    out at the end included, whether something reads it.
     `build` makes an operation at the node's location with inferred result types and returns its results.
     """
 

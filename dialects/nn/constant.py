@@ -22,7 +22,7 @@ from xdsl.parser import Parser
 from xdsl.printer import Printer
 from xdsl.traits import ConstantLike, Pure
 
-from ...errors import CompileError
+from ...errors import CompileError, UnsupportedError
 from .base import AnyTensor, NNOp, Onnx, OnnxNode
 from .types import (
     Array,
@@ -128,7 +128,9 @@ class ConstantOp(NNOp):
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
         """`value`, `value_int(s)` or `value_float(s)`; a large one becomes a parameter."""
-        name, value = next(iter(node.attributes.items()), ("", None))
+        if len(node.attributes) != 1:
+            raise CompileError(f"Constant needs one attribute with its value, but has {len(node.attributes)}")
+        ((name, value),) = node.attributes.items()
         dtypes = {
             "value_int": np.int64,
             "value_ints": np.int64,
@@ -136,7 +138,7 @@ class ConstantOp(NNOp):
             "value_floats": np.float32,
         }
         if name != "value" and name not in dtypes:
-            raise CompileError(f"Constant with the attribute '{name}' is not supported")
+            raise UnsupportedError(f"Constant with the attribute '{name}' is not supported")
         return [node.constant(np.asarray(value, dtypes.get(name)))]
 
     def print(self, printer: Printer) -> None:

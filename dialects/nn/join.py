@@ -186,4 +186,6 @@ class SplitOp(NNOp):
         split = node.input(1)
         length = None if split is None else product(dims_of(split.type))
         fields = {"num_outputs": node.outputs if length is None else length, **node.attributes}
+        if fields["num_outputs"] != len(node.used):
+            raise CompileError(f"Split into {fields['num_outputs']} pieces has {len(node.used)} outputs")
         return node.build(cls, node.required(0), split, **fields)

@@ -162,7 +162,9 @@ class SqueezeOp(ReshapingOp):
     def infer(self, x: Abstract, axes: Abstract | None) -> TensorType[Attribute]:
         """The dims that stay; none is known where `axes` is not a constant."""
         if axes is not None and axes.value is None:
-            return tensor(x.element, [None] * (x.rank - count_of("axes", axes)))
+            if (count := count_of("axes", axes)) > x.rank:
+                raise CompileError(f"{count} axes cannot be removed from {format_dims(x.dims)}")
+            return tensor(x.element, [None] * (x.rank - count))
         return tensor(x.element, self.target(None if axes is None else axes.ints(), x.dims))
 
     def evaluate(self, xp: Any, x: Array, axes: Array | None) -> Array:

@@ -23,6 +23,7 @@ from .base import AnyTensor, NNOp, Onnx, OnnxNode, integer
 from .constant import constant_array, constant_attribute
 from .elementwise import UnaryOp
 from .types import (
+    MAX_RANK,
     Abstract,
     Array,
     Dims,
@@ -47,6 +48,8 @@ def count_of(name: str, operand: Abstract) -> int:
         raise CompileError(f"{name} must be a list of integers, not {format_dims(operand.dims)}")
     if (count := product(operand.dims)) is None:
         raise CompileError(f"the length of {name} must be known: it decides the rank of the result")
+    if count > MAX_RANK:
+        raise CompileError(f"{name} has {count} numbers, more than a tensor can have dimensions ({MAX_RANK})")
     return count
 
 

@@ -58,6 +58,12 @@ DTYPES: dict[Attribute, np.dtype[Any]] = {
 
 ELEMENTS: dict[np.dtype[Any], Attribute] = {dtype: element for element, dtype in DTYPES.items()}
 
+MAX_RANK = 64
+"""NumPy's limit on the number of dimensions."""
+
+MAX_ELEMENTS = (1 << 60) - 1
+"""The most elements of 8 bytes that a 64-bit address reaches."""
+
 NARROW_FLOATS = (f16, bf16)
 """Float types whose operations are computed in f32 and rounded once."""
 
@@ -82,11 +88,19 @@ def element_of(dtype: Any) -> Attribute:
 
 
 def tensor(element: Attribute, dims: Iterable[int | None]) -> TensorType[Attribute]:
-    """The tensor type with these dims; None becomes `?`. Raises CompileError on a negative size."""
-    sizes = [DYNAMIC_INDEX if d is None else int(d) for d in dims]
-    if any(s < 0 and s != DYNAMIC_INDEX for s in sizes):
-        raise CompileError(f"a dimension of the result would be negative: {format_dims(dims)}")
-    return TensorType(element, sizes)
+    """The tensor type with these dims; None becomes `?`.
+
+    Raises CompileError on a negative size, and beyond MAX_RANK and MAX_ELEMENTS (a size of 0 counts as 1: the strides
+    of an empty array must be computed too).
+    """
+    known = tuple(dims)
+    if any(d is not None and d < 0 for d in known):
+        raise CompileError(f"a dimension of the result would be negative: {format_dims(known)}")
+    if len(known) > MAX_RANK:
+        raise CompileError(f"a tensor would have {len(known)} dimensions, more than the limit of {MAX_RANK}")
+    if cast(int, product(d or 1 for d in known)) > MAX_ELEMENTS:
+        raise CompileError(f"a tensor of the shape {format_dims(known)} would have more elements than can be addressed")
+    return TensorType(element, [DYNAMIC_INDEX if d is None else int(d) for d in known])
 
 
 def as_tensor(type_: Attribute) -> TensorType[Attribute]:

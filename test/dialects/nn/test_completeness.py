@@ -13,7 +13,7 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr
 
 from nnfuse.dialects.nn import NN
 from nnfuse.dialects.nn.base import NNOp
-from nnfuse.lowering.onnx_to_nn import OLDEST_OPSET
+from nnfuse.lowering.onnx_graphs import OLDEST_OPSET
 
 HERE = Path(__file__).parent
 OPS = sorted(NN.operations, key=lambda op: op.name)

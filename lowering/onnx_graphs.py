@@ -1,0 +1,162 @@
+"""Checks of an ONNX graph before it is imported: its opsets, the order of its nodes, their arity and attributes."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, cast
+
+import onnx
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
+
+from ..errors import CompileError, UnsupportedError
+from .onnx_files import to_array
+
+OLDEST_OPSET = 7
+"""The oldest ONNX opset that is read."""
+
+
+def opsets_of(model: ModelProto) -> dict[str, int]:
+    """The version of each imported domain; raises where the main one is outside what is read."""
+    opsets: dict[str, int] = {}
+    for entry in model.opset_import:
+        domain = domain_of(entry.domain)
+        if opsets.setdefault(domain, entry.version) != entry.version:
+            raise CompileError(
+                f"the model imports the opsets {opsets[domain]} and {entry.version} of '{domain or 'ai.onnx'}'"
+            )
+    if not model.HasField("graph") or not model.graph.output:
+        raise CompileError("the model has no graph, or a graph without outputs")
+    newest = onnx.defs.onnx_opset_version()
+    version = opsets.get("")
+    if version is None:
+        raise CompileError("the model imports no opset of the domain ai.onnx")
+    if not 1 <= version <= newest:
+        raise UnsupportedError(f"opset {version} is unknown", hint=f"this onnx {onnx.__version__} knows 1 to {newest}")
+    if version < OLDEST_OPSET:
+        raise UnsupportedError(
+            f"opset {version} is too old",
+            hint=f"{OLDEST_OPSET} to {newest} are read; convert with onnx.version_converter",
+        )
+    return opsets
+
+
+def sorted_nodes(graph: GraphProto) -> list[NodeProto]:
+    """The nodes with each after those it reads from; raises CompileError on missing, duplicate or circular names."""
+    available = {i.name for i in graph.input} | {t.name for t in graph.initializer}
+    available |= {s.values.name for s in graph.sparse_initializer}
+    producers: dict[str, NodeProto] = {}
+    for names, what in ((graph.input, "input"), (graph.initializer, "initializer")):
+        for name, count in Counter(n.name for n in cast(Any, names)).items():
+            if count > 1 or not name:
+                raise CompileError(f"{count} of the graph's {what}s have the name '{name}'")
+    for node in graph.node:
+        for output in filter(None, node.output):
+            if output in producers or output in available:
+                raise CompileError(f"the value '{output}' is defined twice", name_of(node))
+            producers[output] = node
+    waiting: dict[str, list[int]] = {}
+    missing: list[int] = []
+    for index, node in enumerate(graph.node):
+        needed = {i for i in node.input if i and i not in available}
+        for name in needed:
+            if name not in producers:
+                raise CompileError(f"the value '{name}' is read, but nothing defines it", name_of(node))
+            waiting.setdefault(name, []).append(index)
+        missing.append(len(needed))
+    order = _kahn(graph, waiting, missing)
+    if len(order) < len(graph.node):
+        stuck = next(graph.node[i] for i, count in enumerate(missing) if count)
+        raise CompileError(
+            "the node is part of a cycle: it reads what is made from its own output", _on_cycle(stuck, producers, order)
+        )
+    return order
+
+
+def _kahn(graph: GraphProto, waiting: dict[str, list[int]], missing: list[int]) -> list[NodeProto]:
+    """Nodes in an order that respects `waiting`, the file's where it does; those on or behind a cycle are left out.
+
+    `missing` counts what each node still waits for, and is counted down.
+    """
+    ready = [i for i, count in enumerate(missing) if count == 0]
+    heapq.heapify(ready)
+    order: list[NodeProto] = []
+    while ready:
+        node = graph.node[heapq.heappop(ready)]
+        order.append(node)
+        for output in node.output:
+            for index in waiting.pop(output, ()):
+                missing[index] -= 1
+                if missing[index] == 0:
+                    heapq.heappush(ready, index)
+    return order
+
+
+def _on_cycle(node: NodeProto, producers: dict[str, NodeProto], order: Sequence[NodeProto]) -> str:
+    """The name of a node on a cycle that `node`, which is not in `order`, is on or reads from."""
+    done = {output for sorted_node in order for output in sorted_node.output}
+    passed: set[str] = set()
+    while True:
+        name = next(i for i in node.input if i in producers and i not in done)
+        if name in passed:
+            return name_of(producers[name])
+        passed.add(name)
+        node = producers[name]
+
+
+def check_schema(node: NodeProto, domain: str, opset: int) -> dict[str, Any]:
+    """The node's attributes as Python values, checked with its arity against onnx's schema of the model's opset."""
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset, domain)
+    except onnx.defs.SchemaError:
+        raise UnsupportedError(f"{node.op_type} does not exist in opset {opset}") from None
+    if schema.deprecated:
+        raise UnsupportedError(f"{node.op_type} is deprecated in opset {opset}")
+    for what, names, least, most in (
+        ("inputs", node.input, schema.min_input, schema.max_input),
+        ("outputs", node.output, schema.min_output, schema.max_output),
+    ):
+        if not least <= len(names) <= most:
+            raise CompileError(f"{node.op_type} has {len(names)} {what}; opset {opset} wants {least} to {most}")
+    attributes: dict[str, Any] = {}
+    for proto in node.attribute:
+        if proto.name in attributes:
+            raise CompileError(f"{node.op_type} has the attribute '{proto.name}' twice")
+        known = cast(Any, schema.attributes.get(proto.name))
+        if known is None:
+            raise CompileError(f"{node.op_type} has no attribute '{proto.name}' in opset {opset}")
+        if proto.type != known.type.value or proto.ref_attr_name:
+            raise CompileError(f"the attribute '{proto.name}' of {node.op_type} is not of the type {known.type.name}")
+        attributes[proto.name] = _attribute_value(proto)
+    for name, known in schema.attributes.items():
+        if known.required and name not in attributes:
+            raise CompileError(f"{node.op_type} needs the attribute '{name}'")
+    return attributes
+
+
+def _attribute_value(proto: AttributeProto) -> Any:
+    value = onnx.helper.get_attribute_value(proto)
+    match proto.type:
+        case AttributeProto.STRING:
+            return value.decode("utf-8", "replace")
+        case AttributeProto.STRINGS:
+            return [v.decode("utf-8", "replace") for v in value]
+        case AttributeProto.TENSOR:
+            return to_array(value)
+        case AttributeProto.INTS | AttributeProto.FLOATS:
+            return list(value)
+        case AttributeProto.INT | AttributeProto.FLOAT:
+            return value
+        case _:
+            raise UnsupportedError(f"the attribute '{proto.name}' is of a type that is not supported")
+
+
+def domain_of(domain: str) -> str:
+    """The domain, "" for ONNX's own."""
+    return "" if domain == "ai.onnx" else domain
+
+
+def name_of(node: NodeProto) -> str:
+    """What messages and locations call a node: its name, else its first output's, else its operator's."""
+    return node.name or next((o for o in node.output if o), node.op_type)
