@@ -66,13 +66,7 @@ class Program:
         """Check the plan, run @prepare for what `prepared` (shared between programs) does not hold yet, and bind."""
         self.func = main_function(module)
         self.backend, self.precision = backend, precision
-        check_sizes(module, max_bytes)
-        self.plan = Plan(self.func)
-        if self.plan.arena > max_bytes:
-            raise CompileError(
-                f"the program needs {self.plan.arena} bytes, more than the limit of {max_bytes}",
-                hint="--max-bytes",
-            )
+        self.plan = checked_plan(module, max_bytes)
         self.input_names = value_names(self.func.arg_attrs, len(self.func.args))
         self.output_names = value_names(self.func.res_attrs, len(self.func.function_type.outputs))
         self.host = host_ops(self.plan.lifetimes.ops)
@@ -82,22 +76,24 @@ class Program:
         self._lock = threading.Lock()
         self._frames = [Frame(self)]
 
-    def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """The outputs for `inputs`, in the arguments' order; outputs are new arrays of the caller's."""
+    def run(self, inputs: Sequence[Array], timings: list[tuple[Step, float]] | None = None) -> list[Array]:
+        """The outputs for `inputs`, in the arguments' order; outputs are new arrays of the caller's.
+
+        With `timings`, each step and the seconds it took are appended there (the device synchronised after each).
+        """
         with self._lock:
             frame = self._frames.pop() if self._frames else None
         frame = frame or Frame(self)
         try:
-            return frame.run(inputs)
+            return frame.run(inputs, timings)
         finally:
             with self._lock:
                 self._frames.append(frame)
 
     def profile(self, inputs: Sequence[Array]) -> tuple[list[Array], list[tuple[Step, float]]]:
-        """The outputs, and each step with the seconds it took (the device synchronised after each)."""
-        frame = Frame(self)
+        """The outputs, and each step with the seconds it took."""
         timings: list[tuple[Step, float]] = []
-        return frame.run(inputs, timings), timings
+        return self.run(inputs, timings), timings
 
     @property
     def steps(self) -> list[Step]:
@@ -129,6 +125,17 @@ def run_prepare(
         return
     for name, value in zip(names, evaluate(prepare, [], parameters, backend.xp), strict=True):
         store.setdefault(name, backend.asarray(value))
+
+
+def checked_plan(module: ModuleOp, max_bytes: int) -> Plan:
+    """The memory plan of @main; raises CompileError where it is wrong or needs more than `max_bytes`."""
+    check_sizes(module, max_bytes)
+    plan = Plan(main_function(module))
+    if plan.arena > max_bytes:
+        raise CompileError(
+            f"the program needs {plan.arena} bytes, more than the limit of {max_bytes}", hint="--max-bytes"
+        )
+    return plan
 
 
 def check_sizes(module: ModuleOp, max_bytes: int) -> None:
@@ -196,12 +203,11 @@ class Frame:
         return results
 
     def _run_timed(self, timings: list[tuple[Step, float]]) -> None:
-        synchronize = self.xp.cuda.Device().synchronize if self.backend.name == "cuda" else (lambda: None)
-        synchronize()
+        self.backend.synchronize()
         for step in self.steps:
             start = time.perf_counter()
             step.kernel(step.outs, step.ins)
-            synchronize()
+            self.backend.synchronize()
             timings.append((step, time.perf_counter() - start))
 
     def _results(self) -> list[Array]:

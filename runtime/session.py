@@ -26,7 +26,7 @@ from ..passes.specialize_shapes import dim_names, name_dims, specialize
 from ..universe import NNFUSE_UNIVERSE
 from .kernels import get_backend
 from .parameters import ModelParameters, open_model, open_parameters
-from .program import MAX_BYTES, Program
+from .program import MAX_BYTES, Program, check_sizes
 from .reference import main_function, value_names
 
 FUSE = "canonicalize,fold-batch-norm,fold-scale,fuse-bias,fold-pad,fuse-activation,canonicalize"
@@ -80,10 +80,7 @@ class Session:
         `device` is `cpu` or `cuda`; `precision` `f32` or (on cuda) `tf32`; `parameters` overrides the IR's parameter
         file; `max_bytes` limits every value's size. Raises CompileError and UnsupportedError.
         """
-        if precision not in PRECISIONS:
-            raise UnsupportedError(f"precision '{precision}' is not supported", hint=" or ".join(PRECISIONS))
-        if precision != "f32" and device != "cuda":
-            raise UnsupportedError(f"precision '{precision}' needs the device cuda")
+        check_precision(precision, device)
         self.device, self.precision, self.max_bytes = device, precision, max_bytes
         self._fuse = fuse
         self._backend = get_backend(device)
@@ -135,6 +132,7 @@ class Session:
             return self.module
         module = self.module.clone()
         specialize_all(module, self.bind_dims(shapes))
+        check_sizes(module, self.max_bytes)
         run_passes(module, COMPILE, self._context)
         return module
 
@@ -174,9 +172,10 @@ class Session:
     def find_input(self, name: str) -> Value:
         """The input of this name; raises CompileError where it is none."""
         escaped = escape_name(name)
-        for value in self._inputs:
-            if value.name == escaped:
-                return value
+        for spelling in (escaped, name):  # `get_inputs` gives the escaped one
+            for value in self._inputs:
+                if value.name == spelling:
+                    return value
         what = "is a parameter of the model, which cannot be fed" if escaped in self._parameters else "is no input"
         known = ", ".join(v.name for v in self._inputs)
         raise CompileError(f"'{escaped}' {what}", hint=f"inputs: {known}" if known else "there are none")
@@ -230,6 +229,14 @@ class Session:
         return [known.index(escape_name(n)) for n in names]
 
 
+def check_precision(precision: str, device: str) -> None:
+    """Raise UnsupportedError where `device` does not compute in `precision`."""
+    if precision not in PRECISIONS:
+        raise UnsupportedError(f"precision '{precision}' is not supported", hint=" or ".join(PRECISIONS))
+    if precision != "f32" and device != "cuda":
+        raise UnsupportedError(f"precision '{precision}' needs the device cuda")
+
+
 def format_dims_option(bindings: Mapping[str, int]) -> str:
     """`specialize-shapes{dims="N=8"}`; raises CompileError where a dim's name cannot be written there."""
     for name in bindings:
@@ -271,6 +278,8 @@ def load(model: Any, context: Context, parameters: str | None = None) -> tuple[M
     if path is not None and path.suffix == ".mlir":
         module = parse_file(path, context)
         return module, open_parameters(module, path.parent, parameters)
+    if parameters is not None:
+        raise CompileError("an ONNX model holds its parameters itself", hint="parameter files are for IR")
     module, proto = open_model(model)
     return module, ModelParameters(proto)
 

@@ -13,6 +13,25 @@ RELATIVE_L2 = {"f32": 1e-5, "tf32": 2e-3, "f16": 5e-3, "bf16": 3e-2}
 """Reduced precisions: the relative L2 error of an output against float64."""
 
 
+def excess(result: Any, oracle: Any, peer: Any | None = None, precision: str = "f32") -> float:
+    """By which factor a result exceeds the tolerance of its dtype and `precision`; at most 1 is right.
+
+    f32 and f64 as `f32_excess`, lower precisions by the relative L2 error; integers and booleans must equal the oracle
+    or the peer (which round as f32 does) everywhere: 0 or infinity.
+    """
+    y = np.asarray(result)
+    if y.shape != np.shape(oracle):
+        return float("inf")
+    if y.dtype.kind in "iub":
+        same = y == np.asarray(oracle)
+        return 0.0 if bool(np.all(same if peer is None else same | (y == np.asarray(peer)))) else float("inf")
+    if y.dtype.itemsize < 4:
+        precision = "f16" if y.dtype.name == "float16" else "bf16"
+    if precision == "f32":
+        return f32_excess(y, oracle, peer)
+    return relative_l2(y, oracle) / RELATIVE_L2[precision]
+
+
 def f32_excess(result: Any, oracle: Any, peer: Any | None = None) -> float:
     """By which factor an f32 result exceeds its tolerance at its worst element; at most 1 is right.
 
@@ -37,7 +56,12 @@ def f32_excess(result: Any, oracle: Any, peer: Any | None = None) -> float:
 
 
 def relative_l2(result: Any, oracle: Any) -> float:
-    """||result - oracle|| / ||oracle||, in float64."""
+    """||result - oracle|| / ||oracle|| of the finite elements, in float64; infinite where the others differ."""
     y, truth = np.asarray(result, np.float64), np.asarray(oracle, np.float64)
+    finite = np.isfinite(truth)
+    if not np.array_equal(y[~finite], truth[~finite], equal_nan=True):
+        return float("inf")
+    y, truth = y[finite], truth[finite]
     norm = float(np.linalg.norm(truth))
-    return float(np.linalg.norm(y - truth)) / (norm or 1.0)
+    error = float(np.linalg.norm(y - truth)) / (norm or 1.0)
+    return float("inf") if np.isnan(error) else error

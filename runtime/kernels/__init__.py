@@ -83,6 +83,11 @@ class Backend:
         start = -(memory.ctypes.data if self.xp is np else memory.data.ptr) % ALIGNMENT
         return memory[start : start + size]
 
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was asked to do."""
+        if self.xp is not np:
+            self.xp.cuda.Device().synchronize()
+
     def bind(self, op: NNOp, context: KernelContext) -> Kernel | None:
         """The kernel for `op`, or None where `compute` serves."""
         binder = self.kernels.get(type(op))
