@@ -11,6 +11,7 @@ from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import PatternRewriter
 
 from ..dialects.nn.base import integer, ints, text
+from ..dialects.nn.channels import is_channels_last
 from ..dialects.nn.constant import constant_array
 from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.pad import PadOp, Pads
@@ -89,6 +90,8 @@ def _refuse_pad(pad: PadOp) -> str | None:
 def _refuse_window(op: ConvOp | AveragePoolOp) -> str | None:
     if (auto_pad := text(op.auto_pad)) not in ("NOTSET", "VALID"):
         return f"the padding by auto_pad = {auto_pad} depends on the padded size"
+    if is_channels_last(op.layout):
+        return "its channels are last"
     if isinstance(op, ConvOp):
         return None
     if integer(op.ceil_mode):

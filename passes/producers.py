@@ -14,6 +14,7 @@ from ..dialects.nn.activation import ActivationAttr
 from ..dialects.nn.assembly import SEGMENTS
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.cast import CastOp
+from ..dialects.nn.channels import is_channels_last
 from ..dialects.nn.constant import is_weight
 from ..dialects.nn.conv import ConvOp, ConvTransposeOp
 from ..dialects.nn.gemm import GemmOp, MatMulOp
@@ -77,7 +78,10 @@ class Site:
     def axis(self) -> int | None:
         """Which axis of what the consumer reads holds the producer's channels; None where none does."""
         rank = len(dims_of(self.producer.results[0].type))
-        axis = rank - 1 if isinstance(self.producer, GemmOp | MatMulOp) else 1
+        last = isinstance(self.producer, GemmOp | MatMulOp) or (
+            isinstance(self.producer, ConvOp) and is_channels_last(self.producer.layout)
+        )
+        axis = rank - 1 if last else 1
         moved = axis if 0 <= axis < rank else None
         for layout in self.layouts:
             moved = None if moved is None else axis_after(layout, moved)

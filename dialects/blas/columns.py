@@ -10,8 +10,21 @@ from xdsl.ir import Attribute
 from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, prop_def, result_def
 
 from ...errors import CompileError
-from ..nn.base import AnyTensor, NNOp, integer, ints, text
-from ..nn.types import Abstract, Array, Dims, dims_agree, format_dims, product, static_dims, tensor
+from ..nn.base import AnyTensor, NNOp, integer, ints
+from ..nn.channels import CHANNELS_FIRST, array_first, dims_first, is_channels_last
+from ..nn.types import (
+    Abstract,
+    Array,
+    Dims,
+    dims_agree,
+    dims_of,
+    dtype_of,
+    element_type,
+    format_dims,
+    product,
+    static_dims,
+    tensor,
+)
 from ..nn.windows import Window
 
 
@@ -33,24 +46,28 @@ class Im2colOp(NNOp):
     pads = opt_prop_def(DenseArrayBase)
     dilations = opt_prop_def(DenseArrayBase)
     group = prop_def(IntegerAttr, default_value=IntegerAttr(1, i64))
-    layout = prop_def(StringAttr, default_value=StringAttr("nchw"))
+    layout = prop_def(StringAttr, default_value=CHANNELS_FIRST)
     result = result_def(AnyTensor)
 
     @property
     def channels_last(self) -> bool:
         """Whether the layout is nhwc; raises CompileError where it is neither."""
-        if text(self.layout) not in ("nchw", "nhwc"):
-            raise CompileError(f"layout '{text(self.layout)}' is unknown; it is nchw or nhwc")
-        return text(self.layout) == "nhwc"
+        return is_channels_last(self.layout)
 
     def channels_first(self, x: Dims) -> Dims:
         """The dims [N, C, spatial...] of an input of these dims."""
-        return (x[0], x[-1], *x[1:-1]) if self.channels_last else x
+        return dims_first(self.layout, x)
 
     def window(self, x: Dims) -> Window:
         """The geometry for an input of these dims; raises CompileError on attributes that do not fit."""
         spatial = self.channels_first(x)[2:]
         return Window.of(ints(self.kernel), spatial, ints(self.strides), ints(self.dilations), ints(self.pads))
+
+    def working_bytes(self) -> int:
+        """The padded input's."""
+        dims = static_dims(dims_of(self.x.type))
+        batch, channels, *spatial = self.channels_first(dims)
+        return batch * channels * self.window(dims).padded(spatial) * dtype_of(element_type(self.x.type)).itemsize
 
     def infer(self, x: Abstract) -> TensorType[Attribute]:
         """One matrix per image (and group)."""
@@ -68,8 +85,7 @@ class Im2colOp(NNOp):
     def evaluate(self, xp: Any, x: Array) -> Array:
         """A copy of each kernel position's view."""
         window, group = self.window(x.shape), integer(self.group)
-        if self.channels_last:
-            x = xp.moveaxis(x, -1, 1)
+        x = array_first(xp, self.layout, x)
         out = static_dims(window.output(x.shape[2:]))
         taps = window.taps(window.pad(xp, x, 0, out), out)
         batch, channels, size = x.shape[0], x.shape[1], prod(window.kernel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from xdsl.irdl import (
 from ...errors import CompileError
 from .activation import ActivationAttr
 from .base import AnyTensor, NNOp, Onnx, integer, ints, text
+from .channels import CHANNELS_FIRST, abstract_first, array_first, array_in, dims_first, dims_in
 from .elementwise import require_float, same_element
 from .types import (
     Abstract,
@@ -27,6 +29,9 @@ from .types import (
     Dims,
     broadcasts_to,
     dims_agree,
+    dims_of,
+    dtype_of,
+    element_type,
     format_dims,
     merge_dims,
     static_dims,
@@ -57,9 +62,7 @@ class ConvolutionOp(NNOp):
         if not declared:
             return kernel
         if not dims_agree(kernel, declared):
-            raise CompileError(
-                f"kernel_shape {list(declared)} differs from the filters' {format_dims(kernel)}"
-            )
+            raise CompileError(f"kernel_shape {list(declared)} differs from the filters' {format_dims(kernel)}")
         return merge_dims(kernel, declared)
 
     def check(self, x: Abstract, w: Abstract, channels: int | None, outer: int | None) -> None:
@@ -84,57 +87,67 @@ class ConvolutionOp(NNOp):
             raise CompileError(f"bias {format_dims(bias.dims)} does not fit {filters} filters")
 
 
-@irdl_op_definition
-class ConvOp(ConvolutionOp):
-    """`activation(conv(x, w) + bias + residual)`. ONNX Conv, https://onnx.ai/onnx/operators/onnx__Conv.html
+class DirectConvOp(ConvolutionOp):
+    """`activation(conv(x, w) + bias + residual)`, in either layout.
 
-    x [N, C, spatial...], w [K, C/group, kernel...], bias [K], result [N, K, out...]; 1 to 3 spatial dims.
-    The residual broadcasts to the result.
+    layout nchw: x [N, C, spatial...], w [K, C/group, kernel...], result [N, K, out...]; nhwc: x [N, spatial..., C],
+    w [K, kernel..., C/group], result [N, out..., K]. 1 to 3 spatial dims. bias [K]; the residual broadcasts to the
+    result.
     """
 
-    name = "nn.conv"
-    ONNX: ClassVar = Onnx("Conv", since=1)
     INPLACE: ClassVar = ("residual",)
 
     x = operand_def(AnyTensor)
     w = operand_def(AnyTensor)
     bias = opt_operand_def(AnyTensor)
     residual = opt_operand_def(AnyTensor)
+    layout = prop_def(StringAttr, default_value=CHANNELS_FIRST)
 
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
 
     def window(self, x: Dims, w: Dims) -> Window:
         """The geometry for these input and filter dims; raises CompileError where the kernel is unknown."""
         return Window.of(
-            static_dims(self.kernel(w)),
-            x[2:],
+            static_dims(self.kernel(dims_first(self.layout, w))),
+            dims_first(self.layout, x)[2:],
             ints(self.strides),
             ints(self.dilations),
             ints(self.pads),
             text(self.auto_pad),
         )
 
+    def working_bytes(self) -> int:
+        """The padded input's."""
+        x, w = (static_dims(dims_of(v.type)) for v in (self.x, self.w))
+        batch, channels, *spatial = dims_first(self.layout, x)
+        return batch * channels * self.window(x, w).padded(spatial) * dtype_of(element_type(self.x.type)).itemsize
+
     def infer(
         self, x: Abstract, w: Abstract, bias: Abstract | None, residual: Abstract | None
     ) -> TensorType[Attribute]:
-        """[N, K, out...]"""
+        """[N, K, out...] or [N, out..., K]"""
         element = same_element(self.name, *(o for o in (x, w, bias, residual) if o is not None))
-        inner = w.dims[1] if w.rank > 1 else None
         filters = w.dims[0] if w.rank else None
-        self.check(x, w, None if inner is None else inner * integer(self.group), filters)
+        dims = dims_in(self.layout, self._result(abstract_first(self.layout, x), abstract_first(self.layout, w)))
         self.check_bias(bias, filters)
-        spatial = x.dims[2:]
-        known = None not in self.kernel(w.dims)
-        out = self.window(x.dims, w.dims).output(spatial) if known else (None,) * len(spatial)
-        dims = (x.dims[0], filters, *out)
         if residual is not None and not broadcasts_to(residual.dims, dims):
             raise CompileError(f"residual {format_dims(residual.dims)} does not fit {format_dims(dims)}")
         return tensor(element, dims)
 
+    def _result(self, x: Abstract, w: Abstract) -> Dims:
+        """[N, K, out...] for operands with their channels first."""
+        inner, filters = (w.dims[1], w.dims[0]) if w.rank > 1 else (None, None)
+        self.check(x, w, None if inner is None else inner * integer(self.group), filters)
+        spatial = x.dims[2:]
+        if None in self.kernel(w.dims):
+            return (x.dims[0], filters, *(None,) * len(spatial))
+        window = self.window(dims_in(self.layout, x.dims), dims_in(self.layout, w.dims))
+        return (x.dims[0], filters, *window.output(spatial))
+
     def evaluate(self, xp: Any, x: Array, w: Array, bias: Array | None, residual: Array | None) -> Array:
         """One GEMM per kernel position, summed."""
-        group = integer(self.group)
-        window = self.window(x.shape, w.shape)
+        group, window = integer(self.group), self.window(x.shape, w.shape)
+        x, w = array_first(xp, self.layout, x), array_first(xp, self.layout, w)
         out = static_dims(window.output(x.shape[2:]))
         batch, filters = x.shape[0], w.shape[0]
         padded = window.pad(xp, x, 0, out)
@@ -146,9 +159,18 @@ class ConvOp(ConvolutionOp):
         y = result.reshape(batch, filters, *out)
         if bias is not None:
             y += bias.reshape(-1, *[1] * len(out))
+        y = array_in(xp, self.layout, y)
         if residual is not None:
             y += residual
         return y if self.activation is None else self.activation.apply(xp, y)
+
+
+@irdl_op_definition
+class ConvOp(DirectConvOp):
+    """A convolution. ONNX Conv, https://onnx.ai/onnx/operators/onnx__Conv.html, which is layout nchw."""
+
+    name = "nn.conv"
+    ONNX: ClassVar = Onnx("Conv", since=1)
 
 
 @irdl_op_definition
@@ -176,12 +198,8 @@ class ConvTransposeOp(ConvolutionOp):
         extra = ints(self.output_padding) or (0,) * rank
         wanted: Dims = ints(self.output_shape) or (None,) * rank
         if len(extra) != rank or len(wanted) != rank:
-            raise CompileError(
-                f"output_padding {list(extra)} and output_shape {list(wanted)} must have {rank} sizes"
-            )
-        if any(
-            not 0 <= e < max(s, d) for e, s, d in zip(extra, window.strides, window.dilations, strict=True)
-        ):
+            raise CompileError(f"output_padding {list(extra)} and output_shape {list(wanted)} must have {rank} sizes")
+        if any(not 0 <= e < max(s, d) for e, s, d in zip(extra, window.strides, window.dilations, strict=True)):
             raise CompileError(f"output_padding {list(extra)} must be less than the stride or the dilation")
         if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
             raise CompileError(f"auto_pad '{auto_pad}' is unknown")
@@ -192,6 +210,20 @@ class ConvTransposeOp(ConvolutionOp):
             before.append(head)
             out.append(result)
         return window, tuple(before), tuple(out)
+
+    @staticmethod
+    def reached(window: Window, spatial: Sequence[int], before: Sequence[int], out: Sequence[int]) -> list[int]:
+        """The sizes of the full result, and of what is asked for beyond it, before anything is cut off."""
+        reach = [(n - 1) * s + window.extent(a) for a, (n, s) in enumerate(zip(spatial, window.strides, strict=True))]
+        return [max(r, b + n, 0) for r, b, n in zip(reach, before, out, strict=True)]
+
+    def working_bytes(self) -> int:
+        """The full result's."""
+        spatial = static_dims(dims_of(self.x.type))[2:]
+        window, before, out = self.geometry(spatial, static_dims(self.kernel(dims_of(self.w.type))))
+        full = prod(self.reached(window, spatial, static_dims(before), static_dims(out)))
+        batch, filters, *_ = static_dims(dims_of(self.result.type))
+        return batch * filters * full * dtype_of(element_type(self.x.type)).itemsize
 
     @staticmethod
     def _axis(
@@ -229,12 +261,7 @@ class ConvTransposeOp(ConvolutionOp):
         spatial, filters = x.shape[2:], w.shape[1]
         window, before, out = self.geometry(spatial, static_dims(self.kernel(w.shape)))
         before, out = static_dims(before), static_dims(out)
-        reach = [
-            (n - 1) * s + window.extent(a)
-            for a, (n, s) in enumerate(zip(spatial, window.strides, strict=True))
-        ]
-        full = [max(r, b + n, 0) for r, b, n in zip(reach, before, out, strict=True)]
-        result = xp.zeros((batch, group * filters, *full), x.dtype)
+        result = xp.zeros((batch, group * filters, *self.reached(window, spatial, before, out)), x.dtype)
         columns = x.reshape(batch, group, x.shape[1] // group, prod(spatial))
         grouped = w.reshape(group, x.shape[1] // group, *w.shape[1:])
         for index, seen in window.taps(result, spatial):

@@ -352,6 +352,11 @@ def test_broadcast(backend: Backend, close: Any, name: str) -> None:
 # Convolutions and pools
 
 
+def channels_last(x: Any) -> Any:
+    """[N, spatial..., C] of [N, C, spatial...]."""
+    return np.ascontiguousarray(np.moveaxis(x, 1, -1))
+
+
 def depthwise(
     x: tuple[int, ...],
     w: tuple[int, ...],
@@ -360,10 +365,12 @@ def depthwise(
     residual: bool = False,
     **fields: Any,
 ) -> Case:
-    """A depthwise convolution; its result has the dims of `x` where there is a residual."""
+    """A depthwise convolution of dims with channels first; its result has those of `x` where there is a residual."""
     arrays = [numbers(*x, dtype=dtype), numbers(*w, dtype=dtype, scale=prod(w[2:]) ** -0.5)]
     arrays.append(numbers(w[0], dtype=dtype) if bias else None)
     arrays.append(numbers(*x, dtype=dtype) if residual else None)
+    if fields.get("layout") == "nhwc":
+        arrays = [a if a is None or a.ndim == 1 else channels_last(a) for a in arrays]
     return case(ConvOp, *arrays, group=x[1], **fields)
 
 
@@ -381,6 +388,20 @@ DEPTHWISE = {
     "3-D": depthwise((1, 3, 5, 6, 8), (3, 1, 3, 3, 3), pads=[1] * 6),
     "auto_pad": depthwise((1, 3, 9, 9), (3, 1, 4, 4), auto_pad="SAME_LOWER", strides=[2, 2]),
     **{d: depthwise((2, 6, 12, 12), (6, 1, 3, 3), dtype=d, pads=[1, 1, 1, 1]) for d in FLOATS[1:]},
+    "nhwc": depthwise((2, 8, 9, 11), (8, 1, 3, 3), layout="nhwc", strides=[2, 1], pads=[1, 0, 0, 1]),
+    "nhwc, odd, dilated": depthwise((2, 5, 14, 12), (5, 1, 5, 5), layout="nhwc", dilations=[2, 1], pads=[4, 2, 4, 2]),
+    "nhwc, multiplier": depthwise((2, 3, 8, 8), (6, 1, 3, 3), layout="nhwc", pads=[1, 1, 1, 1]),
+    "nhwc, residual and clip": depthwise(
+        (2, 16, 8, 8),
+        (16, 1, 3, 3),
+        "float16",
+        residual=True,
+        layout="nhwc",
+        pads=[1, 1, 1, 1],
+        activation=ActivationAttr.of("clip", 0.0, 0.5),
+    ),
+    "nhwc, 1-D": depthwise((2, 4, 21), (4, 1, 5), layout="nhwc", pads=[2, 2]),
+    "nhwc, 3-D": depthwise((1, 3, 5, 6, 8), (3, 1, 3, 3, 3), layout="nhwc", pads=[1] * 6),
 }
 
 
@@ -410,21 +431,29 @@ WINDOWS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_max_pool(backend: Backend, close: Any, window: str) -> None:
-    check(backend, close, case(pool.MaxPoolOp, numbers(2, 3, 12, 14), **WINDOWS[window]))
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_max_pool(backend: Backend, close: Any, window: str, layout: str) -> None:
+    dims = (2, 3, 12, 14) if layout == "nchw" else (2, 12, 14, 8)
+    check(backend, close, case(pool.MaxPoolOp, numbers(*dims), layout=layout, **WINDOWS[window]))
 
 
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("include", [0, 1])
-def test_average_pool(backend: Backend, close: Any, window: str, include: int) -> None:
-    x = numbers(2, 3, 12, 14)
-    check(backend, close, case(pool.AveragePoolOp, x, count_include_pad=include, **WINDOWS[window]))
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_average_pool(backend: Backend, close: Any, window: str, include: int, layout: str) -> None:
+    x = numbers(*((2, 3, 12, 14) if layout == "nchw" else (2, 12, 14, 5)))
+    fields = {"count_include_pad": include, "layout": layout, **WINDOWS[window]}
+    check(backend, close, case(pool.AveragePoolOp, x, **fields))
 
 
 POOLS = {
     "1-D": case(pool.MaxPoolOp, numbers(2, 3, 17), kernel_shape=[3], strides=[2]),
     "1-D average, long": case(pool.AveragePoolOp, numbers(1, 2, 200), kernel_shape=[90], pads=[20, 20]),
     "3-D average": case(pool.AveragePoolOp, numbers(1, 2, 5, 6, 8), kernel_shape=[3, 2, 3], pads=[1] * 6),
+    "nhwc, f16": case(
+        pool.MaxPoolOp, numbers(2, 9, 9, 16, dtype="float16"), kernel_shape=[3, 3], strides=[2, 2], layout="nhwc"
+    ),
+    "nhwc, 1-D": case(pool.AveragePoolOp, numbers(2, 17, 4), kernel_shape=[3], pads=[1, 1], layout="nhwc"),
     "many": case(pool.MaxPoolOp, numbers(4, 64, 32, 32), kernel_shape=[2, 2], strides=[2, 2]),
     **{d: case(pool.MaxPoolOp, numbers(2, 3, 8, 8, dtype=d), kernel_shape=[2, 2]) for d in FLOATS[1:]},
     **{f"average {d}": case(pool.AveragePoolOp, numbers(2, 3, 8, 8, dtype=d), kernel_shape=[2, 2]) for d in FLOATS[1:]},
@@ -527,6 +556,10 @@ ROWS: dict[str, Case] = {
         f"{op.name} {dims}": case(op, numbers(*dims))
         for op in (pool.GlobalAveragePoolOp, pool.GlobalMaxPoolOp)
         for dims in ((2, 5, 7, 7), (3, 2, 40, 50), (40, 7, 3), (1, 2, 3, 4, 5))
+    },
+    **{
+        f"{op.name} nhwc": case(op, numbers(2, 7, 7, 48), layout="nhwc")
+        for op in (pool.GlobalAveragePoolOp, pool.GlobalMaxPoolOp)
     },
     **{
         f"{op.name} {axes} keep {keep}": with_constants(op, numbers(4, 5, 6, 7), constant(*axes), keepdims=keep)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from ....dialects.nn.base import integer
+from ....dialects.nn.channels import dims_first, is_channels_last
 from ....dialects.nn.conv import ConvOp
 from .. import Kernel, KernelContext
 from . import expressions, source
@@ -19,13 +20,16 @@ def bind_depthwise(op: ConvOp, context: KernelContext) -> Kernel | None:
     """A convolution with as many groups as channels; a residual must have the result's dims."""
     x, w, out = tensor_of(op.x), tensor_of(op.w), tensor_of(op.result)
     activation = activation_expression(op.activation, "value", x.dtype)
-    depthwise = w.dims[1] == 1 and integer(op.group) == x.dims[1]
+    channels, inner = dims_first(op.layout, x.dims)[1], dims_first(op.layout, w.dims)[1]
+    depthwise = inner == 1 and integer(op.group) == channels
     residual = op.residual is None or tensor_of(op.residual) == out
     if not depthwise or not residual or activation is None or x.dtype not in FLOATS:
         return None
-    geometry = Geometry.of(op.window(x.dims, w.dims), x.dims[2:], out.dims[2:])
+    spatial, positions = (dims_first(op.layout, t.dims)[2:] for t in (x, out))
+    geometry = Geometry.of(op.window(x.dims, w.dims), spatial, positions)
     extras = [name for name in ("bias", "residual") if getattr(op, name) is not None]
-    kernel = Aligned(lambda packed: _depthwise(geometry, x, out, extras, activation, packed))
+    make = _depthwise_channels_last if is_channels_last(op.layout) else _depthwise
+    kernel = Aligned(lambda packed: make(geometry, x, out, extras, activation, packed))
     return lambda outs, ins: kernel(outs[0], *ins)
 
 
@@ -72,3 +76,47 @@ def _depthwise(g: Geometry, x: Tensor, out: Tensor, extras: list[str], activatio
 
 def _step(g: Geometry) -> str:
     return f"acc[v] += load(filter[(a * {g.kernel[1]} + b) * {g.kernel[2]} + c]) * seen;"
+
+
+def _depthwise_channels_last(
+    g: Geometry, x: Tensor, out: Tensor, extras: list[str], activation: str, packed: bool
+) -> source.Kernel:
+    """Thread `i` computes a pack of neighbouring filters of one position of the result."""
+    type_, filters, channels = source.c_type(x.dtype), out.dims[-1], x.dims[-1]
+    # With several filters per channel a pack of filters does not see a pack of channels.
+    width = source.pack_width([x.dtype], [channels]) if packed and filters == channels else 1
+    pack, seen_by = f"Pack<{type_}, {width}>", filters // channels
+    add_residual = "value += load(more.v[v]);" if "residual" in extras else ""
+    tap = f"(a * {g.kernel[1]} + b) * {g.kernel[2]} + c"
+    step = f"acc[v] += load(w_[(filter + v) * {g.taps} + {tap}]) * seen;"
+    body = f"""
+  typedef {compute_type(x.dtype)} A;
+{g.place_channels_last(width, filters)}
+  const int filter = k;
+  A acc[{width}];
+#pragma unroll
+  for (int v = 0; v < {width}; v++) acc[v] = {"load(bias[k + v])" if "bias" in extras else "A(0)"};
+  {{
+    const int k = filter / {seen_by};
+{g.taps_channels_last(width, x.dtype, channels, step)}
+  }}
+  {pack} packed;
+  {f"const {pack} more = *(const {pack}*)(residual + i * {width});" if "residual" in extras else ""}
+#pragma unroll
+  for (int v = 0; v < {width}; v++) {{
+    A value = acc[v];
+    {add_residual}
+    store(packed.v[v], {activation});
+  }}
+  *({pack}*)(y + i * {width}) = packed;"""
+    ins: list[Variable] = [(name, x.dtype) for name in ("x", "w_", *extras)]
+    count = prod(out.dims)
+    return source.thread_kernel(
+        "nn.conv",
+        body,
+        [("y", x.dtype)],
+        ins,
+        count // width,
+        index_type(count, prod(x.dims)),
+        declarations=expressions.FUNCTIONS,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from ....dialects.nn.base import integer
+from ....dialects.nn.channels import dims_first, is_channels_last
 from ....dialects.nn.pool import AveragePoolOp, MaxPoolOp, PoolOp
 from ....dialects.nn.windows import Window
 from .. import Kernel, KernelContext
@@ -27,22 +28,25 @@ def bind_max_pool(op: MaxPoolOp, context: KernelContext) -> Kernel | None:
 def bind_average_pool(op: AveragePoolOp, context: KernelContext) -> Kernel | None:
     """AveragePool with every way of counting."""
     (x,), (out,) = tensors(op)
-    window, spatial = op.window(x.dims), x.dims[2:]
-    reach = [(n - 1) * s for n, s in zip(out.dims[2:], window.strides, strict=True)]
-    include = bool(integer(op.count_include_pad))
-    counts = [_count(window, axis, spatial[axis], reach[axis], include) for axis in range(len(spatial))]
+    window, spatial = op.window(x.dims), dims_first(op.layout, x.dims)[2:]
+    reach = [(n - 1) * s for n, s in zip(dims_first(op.layout, out.dims)[2:], window.strides, strict=True)]
+    include, packs = bool(integer(op.count_include_pad)), not is_channels_last(op.layout)
+    counts = [_count(window, axis, spatial[axis], reach[axis], include, packs) for axis in range(len(spatial))]
     divisor = " * ".join(f"({c})" for c in counts)
     return _bind_window(op, x, out, "A(0)", "acc[v] += seen;", f"acc[v] / A(larger({divisor}, 1))")
 
 
-def _count(window: Window, axis: int, size: int, reach: int, include_pad: bool) -> str:
-    """How many of a window's positions along an axis count: a number where it is always the same."""
+def _count(window: Window, axis: int, size: int, reach: int, include_pad: bool, packs: bool) -> str:
+    """How many of a window's positions along an axis count: a number where it is always the same.
+
+    With `packs`, element `v` of a pack is the v-th of neighbouring windows.
+    """
     kernel, dilation, before = window.kernel[axis], window.dilations[axis], window.before[axis]
     first, last = (-before, size + window.after[axis]) if include_pad else (0, size)
     if -before >= first and reach - before + (kernel - 1) * dilation < last:
         return str(kernel)
     start = "dhw"[axis + 3 - len(window.kernel)] + "0"
-    if axis == len(window.kernel) - 1:
+    if packs and axis == len(window.kernel) - 1:
         start += f" + v * {window.strides[axis]}"
     return f"counted({start}, {kernel}, {dilation}, {first}, {last})"
 
@@ -57,8 +61,10 @@ __device__ __forceinline__ int counted(int start, int kernel, int dilation, int 
 
 
 def _bind_window(op: PoolOp, x: Tensor, out: Tensor, start: str, step: str, result: str) -> Kernel:
-    geometry = Geometry.of(op.window(x.dims), x.dims[2:], out.dims[2:])
-    kernel = Aligned(lambda packed: _window_kernel(op.name, geometry, x, start, step, result, packed))
+    spatial, positions = (dims_first(op.layout, t.dims)[2:] for t in (x, out))
+    geometry = Geometry.of(op.window(x.dims), spatial, positions)
+    make = _channels_last_kernel if is_channels_last(op.layout) else _window_kernel
+    kernel = Aligned(lambda packed: make(op.name, geometry, x, start, step, result, packed))
     return lambda outs, ins: kernel(outs[0], ins[0])
 
 
@@ -82,6 +88,35 @@ def _window_kernel(op: str, g: Geometry, x: Tensor, start: str, step: str, resul
         [("x", x.dtype)],
         planes * g.positions // width,
         index_type(planes * g.positions, planes * g.pixels),
+        restrict=True,
+        declarations=_COUNTED,
+    )
+
+
+def _channels_last_kernel(
+    op: str, g: Geometry, x: Tensor, start: str, step: str, result: str, packed: bool
+) -> source.Kernel:
+    channels, type_ = x.dims[-1], source.c_type(x.dtype)
+    width = source.pack_width([x.dtype], [channels]) if packed else 1
+    body = f"""
+  typedef {compute_type(x.dtype)} A;
+{g.place_channels_last(width, channels)}
+  A acc[{width}];
+#pragma unroll
+  for (int v = 0; v < {width}; v++) acc[v] = {start};
+{g.taps_channels_last(width, x.dtype, channels, step)}
+  Pack<{type_}, {width}> packed;
+#pragma unroll
+  for (int v = 0; v < {width}; v++) store(packed.v[v], {result});
+  *(Pack<{type_}, {width}>*)(y + i * {width}) = packed;"""
+    results = x.dims[0] * channels * g.positions
+    return source.thread_kernel(
+        op,
+        body,
+        [("y", x.dtype)],
+        [("x", x.dtype)],
+        results // width,
+        index_type(results, prod(x.dims)),
         restrict=True,
         declarations=_COUNTED,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from ....dialects.nn.base import NNOp, integer, number
+from ....dialects.nn.channels import is_channels_last
 from ....dialects.nn.constant import constant_array
 from ....dialects.nn.norm import InstanceNormalizationOp, LayerNormalizationOp
 from ....dialects.nn.pool import GlobalPoolOp
@@ -50,6 +51,8 @@ _REDUCTIONS = {
 def bind_global_pool(op: GlobalPoolOp, context: KernelContext) -> Kernel | None:
     """The mean or the maximum of each channel."""
     x = tensor_of(op.x)
+    if is_channels_last(op.layout):
+        return _bind_reduction(op, x, (x.dims[0], prod(x.dims[1:-1]), x.dims[-1]))
     return _bind_reduction(op, x, (prod(x.dims[:2]), prod(x.dims[2:]), 1))
 
 

@@ -1,4 +1,8 @@
-"""Sliding windows over [N, C, spatial...] in CUDA source: the geometry that im2col, convolutions and pools share."""
+"""Sliding windows over images in CUDA source: the geometry that im2col, convolutions and pools share.
+
+Channels first, a thread computes a pack of neighbouring positions of one channel; channels last, a pack of
+neighbouring channels of one position.
+"""
 
 from __future__ import annotations
 
@@ -109,6 +113,39 @@ class Geometry:
       const index row = plane * {self.pixels} + (d * {self.sizes[1]} + h) * {self.sizes[2]};
 {inner}
     }}"""
+
+    def place_channels_last(self, width: int, channels: int) -> str:
+        """Declares, for thread `i`: its `image`, its first channel `k`, and where its window starts: d0, h0, w0."""
+        lines = [
+            "  index rest = i;",
+            f"  const int k = (int)(rest % {channels // width}) * {width}; rest /= {channels // width};",
+        ]
+        for axis, name in ((2, "w"), (1, "h"), (0, "d")):
+            start = f"(int)(rest % {self.out[axis]}) * {self.strides[axis]} - {self.before[axis]}"
+            lines.append(f"  const int {name}0 = {start}; rest /= {self.out[axis]};")
+        return "\n".join([*lines, "  const index image = rest;"])
+
+    def taps_channels_last(self, width: int, dtype: str, channels: int, step: str) -> str:
+        """Runs `step` for each kernel position (a, b, c) in the data and each channel `v` of the pack, as `seen`."""
+        pack = f"Pack<{source.c_type(dtype)}, {width}>"
+        unroll = "#pragma unroll" if self.taps <= 64 else "#pragma unroll 1"
+        return f"""
+{unroll}
+  for (int a = 0; a < {self.kernel[0]}; a++)
+{unroll}
+    for (int b = 0; b < {self.kernel[1]}; b++)
+{unroll}
+      for (int c = 0; c < {self.kernel[2]}; c++) {{
+        const int d = d0 + a * {self.dilations[0]}, h = h0 + b * {self.dilations[1]}, w = w0 + c * {self.dilations[2]};
+        if (!({self.inside(0, "d")} && {self.inside(1, "h")} && {self.inside(2, "w")})) continue;
+        const index pixel = ((image * {self.sizes[0]} + d) * {self.sizes[1]} + h) * {self.sizes[2]} + w;
+        const {pack} there = *(const {pack}*)(x + pixel * {channels} + k);
+#pragma unroll
+        for (int v = 0; v < {width}; v++) {{
+          const A seen = load(there.v[v]);
+          {step}
+        }}
+      }}"""
 
     def _short_row(self, width: int, type_: str, read: str, padding: str, step: str, after: str) -> str:
         """A kernel row by way of registers: each element that neighbouring windows share is read once."""

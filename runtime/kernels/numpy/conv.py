@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 
 from ....dialects.nn.base import NNOp, integer
+from ....dialects.nn.channels import is_channels_last
 from ....dialects.nn.conv import ConvOp
 from ....dialects.nn.types import Array
 from .. import Bind, Kernel, KernelContext
@@ -18,6 +19,8 @@ from .taps import taps_along
 
 def bind_depthwise(op: ConvOp, context: KernelContext) -> Kernel | None:
     """A convolution with as many groups as channels, in f32 or f64; bias, residual and activation in the same block."""
+    if is_channels_last(op.layout):
+        return None
     x_dims, w_dims, out_dims = shape_of(op.x), shape_of(op.w), shape_of(op.result)
     group = integer(op.group)
     if not is_blas(op) or w_dims[1] != 1 or group != x_dims[1] or 0 in (*x_dims, *out_dims):

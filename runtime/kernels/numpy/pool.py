@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 
 from ....dialects.nn.base import NNOp
+from ....dialects.nn.channels import is_channels_last
 from ....dialects.nn.pool import AveragePoolOp, MaxPoolOp, PoolOp
 from ....dialects.nn.types import Array
 from .. import Bind, Kernel, KernelContext
@@ -18,7 +19,7 @@ from .taps import reduce_along, taps_along
 
 def bind_max_pool(op: MaxPoolOp, context: KernelContext) -> Kernel | None:
     """Without positions as a second result."""
-    if op.indices is not None or not is_native(op):
+    if op.indices is not None or not is_native(op) or is_channels_last(op.layout):
         return None
     dtype = dtype_at(op.x)
     return separable(op, context, np.maximum, -np.inf if dtype.kind == "f" else np.iinfo(dtype).min)
@@ -26,7 +27,7 @@ def bind_max_pool(op: MaxPoolOp, context: KernelContext) -> Kernel | None:
 
 def bind_average_pool(op: AveragePoolOp, context: KernelContext) -> Kernel | None:
     """The sums, divided in place."""
-    if not is_native(op):
+    if not is_native(op) or is_channels_last(op.layout):
         return None
     x, out = shape_of(op.x), shape_of(op.result)
     divisor = op.divisor(op.window(x), x[2:], out[2:]).astype(dtype_at(op.x))

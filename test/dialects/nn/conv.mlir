@@ -4,7 +4,7 @@
 
 // CHECK-LABEL: @conv
 // CHECK: nn.conv %x, %w : (tensor<2x4x8x8xf32>, tensor<6x4x3x3xf32>) -> tensor<2x6x6x6xf32>
-// GENERIC: "nn.conv"(%x, %w) <{operandSegmentSizes = array<i32: 1, 1, 0, 0>, group = 1 : i64, auto_pad = "NOTSET"}>
+// GENERIC: "nn.conv"(%x, %w) <{operandSegmentSizes = array<i32: 1, 1, 0, 0>, layout = "nchw", group = 1 : i64, auto_pad = "NOTSET"}>
 func.func @conv(%x: tensor<2x4x8x8xf32>, %w: tensor<6x4x3x3xf32>) -> tensor<2x6x6x6xf32> {
   %y = nn.conv %x, %w : (tensor<2x4x8x8xf32>, tensor<6x4x3x3xf32>) -> tensor<2x6x6x6xf32>
   func.return %y : tensor<2x6x6x6xf32>
@@ -32,4 +32,11 @@ func.func @transposed(%x: tensor<1x4x5xf32>, %w: tensor<4x3x3xf32>, %b: tensor<3
   %y = nn.conv_transpose %x, %w strides [2] pads [1, 1] output_padding [1] : (tensor<1x4x5xf32>, tensor<4x3x3xf32>) -> tensor<1x3x10xf32>
   %z = nn.conv_transpose %x, %w bias %b strides [2] output_shape [9] activation = relu : (tensor<1x4x5xf32>, tensor<4x3x3xf32>, tensor<3xf32>) -> tensor<1x3x9xf32>
   func.return %y, %z : tensor<1x3x10xf32>, tensor<1x3x9xf32>
+}
+
+// CHECK-LABEL: @channels_last
+// CHECK: nn.conv %x, %w bias %b layout = "nhwc" pads [1, 1, 1, 1] : (tensor<2x8x9x4xf32>, tensor<6x3x3x4xf32>, tensor<6xf32>) -> tensor<2x8x9x6xf32>
+func.func @channels_last(%x: tensor<2x8x9x4xf32>, %w: tensor<6x3x3x4xf32>, %b: tensor<6xf32>) -> tensor<2x8x9x6xf32> {
+  %y = nn.conv %x, %w bias %b pads [1, 1, 1, 1] layout = "nhwc" : (tensor<2x8x9x4xf32>, tensor<6x3x3x4xf32>, tensor<6xf32>) -> tensor<2x8x9x6xf32>
+  func.return %y : tensor<2x8x9x6xf32>
 }

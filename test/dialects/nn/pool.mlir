@@ -28,3 +28,12 @@ func.func @global(%x: tensor<2x3x?x5xf32>) -> (tensor<2x3x1x1xf32>, tensor<2x3x1
   %z = nn.global_max_pool %x : (tensor<2x3x?x5xf32>) -> tensor<2x3x1x1xf32>
   func.return %y, %z : tensor<2x3x1x1xf32>, tensor<2x3x1x1xf32>
 }
+
+// CHECK-LABEL: @channels_last
+// CHECK: nn.max_pool %x kernel_shape [2, 3] layout = "nhwc" : (tensor<2x8x9x4xf32>) -> tensor<2x7x7x4xf32>
+// CHECK: nn.global_average_pool %y layout = "nhwc" : (tensor<2x7x7x4xf32>) -> tensor<2x1x1x4xf32>
+func.func @channels_last(%x: tensor<2x8x9x4xf32>) -> tensor<2x1x1x4xf32> {
+  %y = nn.max_pool %x kernel_shape [2, 3] layout = "nhwc" : (tensor<2x8x9x4xf32>) -> tensor<2x7x7x4xf32>
+  %z = nn.global_average_pool %y layout = "nhwc" : (tensor<2x7x7x4xf32>) -> tensor<2x1x1x4xf32>
+  func.return %z : tensor<2x1x1x4xf32>
+}
