@@ -149,3 +149,21 @@ func.func @one_channel(%x: tensor<1x1x8x8xf32>, %w: tensor<4x1x3x3xf32>) -> tens
   %y = nn.conv %x, %w : (tensor<1x1x8x8xf32>, tensor<4x1x3x3xf32>) -> tensor<1x4x6x6xf32>
   func.return %y : tensor<1x4x6x6xf32>
 }
+
+// Channels last: the bias is the epilogue's vector, the residual is c, a 1x1 convolution is the product itself.
+// CHECK-LABEL: func.func @channels_last
+// CHECK-NOT: blas.broadcast
+// CHECK-NOT: blas.im2col
+// CHECK: blas.gemmrelu %{{.*}}, %{{.*}}, %b c %{{.*}} beta = 1.0 transB = 1 : (tensor<128x16xf32>, tensor<32x16xf32>, tensor<32xf32>, tensor<128x32xf32>) -> tensor<128x32xf32>
+func.func @channels_last(%x: tensor<2x8x8x16xf32>, %w: tensor<32x1x1x16xf32>, %b: tensor<32xf32>, %r: tensor<2x8x8x32xf32>) -> tensor<2x8x8x32xf32> {
+  %y = nn.conv %x, %w bias %b residual %r layout = "nhwc" activation = relu : (tensor<2x8x8x16xf32>, tensor<32x1x1x16xf32>, tensor<32xf32>, tensor<2x8x8x32xf32>) -> tensor<2x8x8x32xf32>
+  func.return %y : tensor<2x8x8x32xf32>
+}
+
+// CHECK-LABEL: func.func @channels_last_3x3
+// CHECK: blas.im2col %x {{.*}}layout = "nhwc"{{.*}} : (tensor<2x8x8x16xf32>) -> tensor<2x64x144xf32>
+// CHECK: blas.matmulrelu %{{.*}}, %{{.*}} transB = 1 : (tensor<128x144xf32>, tensor<32x144xf32>) -> tensor<128x32xf32>
+func.func @channels_last_3x3(%x: tensor<2x8x8x16xf32>, %w: tensor<32x3x3x16xf32>) -> tensor<2x8x8x32xf32> {
+  %y = nn.conv %x, %w pads [1, 1, 1, 1] layout = "nhwc" activation = relu : (tensor<2x8x8x16xf32>, tensor<32x3x3x16xf32>) -> tensor<2x8x8x32xf32>
+  func.return %y : tensor<2x8x8x32xf32>
+}

@@ -11,6 +11,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from nnfuse.dialects.blas import BlasMatmulReluOp, Im2colOp
 from nnfuse.dialects.nn.activation import ActivationAttr
 from nnfuse.dialects.nn.activation_functions import ACTIVATIONS
+from nnfuse.dialects.nn.channels import CHANNELS_LAST, dims_in
 from nnfuse.dialects.nn.conv import ConvOp
 from nnfuse.dialects.nn.gemm import GemmOp, MatMulOp
 from nnfuse.dialects.nn.types import dims_of, tensor
@@ -92,7 +93,12 @@ def convolutions(draw):
         assume(False)
     residual = draw(st.sampled_from([None, dims_of(type_), (w[0], *[1] * rank)]))
     bias = (w[0],) if draw(st.booleans()) else None
-    return (x, w, bias, residual), fields | {"activation": draw(ACTIVATION)}
+    fields["activation"] = draw(ACTIVATION)
+    if draw(st.booleans()):
+        return (x, w, bias, residual), fields
+    full = residual is not None and len(residual) == len(x)
+    last = (dims_in(CHANNELS_LAST, residual) if full else (w[0],)) if residual is not None else None
+    return (dims_in(CHANNELS_LAST, x), dims_in(CHANNELS_LAST, w), bias, last), fields | {"layout": "nhwc"}
 
 
 def arguments_of(*shapes):
@@ -111,7 +117,8 @@ def test_convolutions(case, budget, symbolic, seed):
     types = [None if s is None else tensor(f32, s) for s in (x, *shapes[1:3], residual)]
     module = module_of(ConvOp, types, **fields)
     lowered = lower(module, im2col_budget=budget)
-    depthwise = 1 < fields["group"] == shapes[0][1]
+    channels = shapes[0][-1 if fields.get("layout") == "nhwc" else 1]
+    depthwise = 1 < fields["group"] == channels
     assert ("nn.conv" in names(lowered)) == depthwise
     check_same(module, randoms(seed, *shapes), lowered)
 
