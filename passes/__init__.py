@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from xdsl.passes import ModulePass
 
 PASSES: dict[str, Callable[[], type[ModulePass]]] = {
+    "convert-layout": lazy(__name__, "convert_layout", "ConvertLayoutPass"),
+    "convert-precision": lazy(__name__, "convert_precision", "ConvertPrecisionPass"),
     "fold-affine": lazy(__name__, "fold_affine", "FoldAffinePass"),
     "fold-batch-norm": lazy(__name__, "fold_batch_norm", "FoldBatchNormPass"),
     "fold-pad": lazy(__name__, "fold_pad", "FoldPadPass"),

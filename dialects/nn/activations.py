@@ -95,6 +95,7 @@ class PReluOp(NNOp):
     name = "nn.prelu"
     ONNX: ClassVar = Onnx("PRelu", since=7)
     INPLACE: ClassVar = ("x",)
+    POINTWISE: ClassVar = True
 
     x = operand_def(AnyTensor)
     slope = operand_def(AnyTensor)

@@ -160,6 +160,7 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
     - HOST: the operands whose *value* decides the result type (read as NumPy arrays on every device);
     - INPLACE: the operands whose buffer the (first) result may take over, where sizes and element types are equal;
     - VIEW: whether result 0 is operand 0 with other dims, row-major: then it costs nothing. See also `views`.
+    - POINTWISE: whether each element of the result is computed from the operands' elements at its (broadcast) place;
     - REPEATS: whether the result only repeats operand 0 (broadcast, Expand, Tile): it is not kept as a prepared weight;
     - `infer`: from an `Abstract` for each operand (None for an absent optional one, a tuple for a variadic one) to
       the result type, or a tuple of them where the op has several results;
@@ -171,6 +172,7 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
     HOST: ClassVar[frozenset[str]] = frozenset()
     INPLACE: ClassVar[tuple[str, ...]] = ()
     VIEW: ClassVar[bool] = False
+    POINTWISE: ClassVar[bool] = False
     REPEATS: ClassVar[bool] = False
 
     traits = traits_def(Pure())

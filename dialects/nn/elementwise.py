@@ -40,6 +40,7 @@ class UnaryOp(NNOp):
     """One operand, and a result of its type."""
 
     INPLACE: ClassVar = ("x",)
+    POINTWISE: ClassVar = True
 
     x = operand_def(AnyTensor)
     result = result_def(AnyTensor)
@@ -53,6 +54,7 @@ class BinaryOp(NNOp):
     """Two operands of one element type, broadcast against each other as in NumPy."""
 
     INPLACE: ClassVar = ("a", "b")
+    POINTWISE: ClassVar = True
 
     a = operand_def(AnyTensor)
     b = operand_def(AnyTensor)
@@ -67,6 +69,8 @@ class BinaryOp(NNOp):
 
 class VariadicOp(NNOp):
     """One or more operands of one element type, broadcast against each other as in NumPy."""
+
+    POINTWISE: ClassVar = True
 
     inputs = var_operand_def(AnyTensor)
     result = result_def(AnyTensor)
@@ -161,6 +165,7 @@ class PowOp(NNOp):
     name = "nn.pow"
     ONNX: ClassVar = Onnx("Pow", since=7)
     INPLACE: ClassVar = ("a",)
+    POINTWISE: ClassVar = True
 
     a = operand_def(AnyTensor)
     b = operand_def(AnyTensor)
@@ -286,6 +291,7 @@ class WhereOp(NNOp):
     name = "nn.where"
     ONNX: ClassVar = Onnx("Where", since=9)
     INPLACE: ClassVar = ("x", "y")
+    POINTWISE: ClassVar = True
 
     condition = operand_def(AnyTensor)
     x = operand_def(AnyTensor)

@@ -203,6 +203,7 @@ class LRNOp(UnaryOp):
     name = "nn.lrn"
     ONNX: ClassVar = Onnx("LRN", since=1)
     INPLACE: ClassVar = ()
+    POINTWISE: ClassVar = False
 
     size = prop_def(IntegerAttr)
     alpha = prop_def(FloatAttr, default_value=FloatAttr(1e-4, f32))

@@ -19,6 +19,8 @@ from .types import Abstract, Array, dims_of, normalize_axis
 class SoftmaxLikeOp(UnaryOp):
     """A normalisation of exponentials along `axis`."""
 
+    POINTWISE: ClassVar = False
+
     axis = prop_def(IntegerAttr, default_value=IntegerAttr(-1, i64))
 
     def infer(self, x: Abstract) -> TensorType[Attribute]:
