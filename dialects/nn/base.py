@@ -197,10 +197,12 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
         given = [_operand_group(o) for o in operands]
         given += [[]] * (len(definition.operands) - len(given))
         results = list(result_types) if result_types is not None else None
-        count = self.result_count(fields) if outputs is None else outputs
+        if results is None:
+            count = self.result_count(fields) if outputs is None else outputs
+            result_types = [placeholder] * count
         super().__init__(
             operands=given,
-            result_types=group_results(definition, results if results is not None else [placeholder] * count),
+            result_types=group_results(definition, list(result_types or ())),
             properties={names.get(n, n): attribute(v) for n, v in fields.items() if v is not None},
         )
         if results is None:

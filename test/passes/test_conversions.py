@@ -1,0 +1,109 @@
+"""convert-layout keeps every value; convert-precision keeps it within the precision's tolerance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from xdsl.dialects.builtin import f16
+
+from nnfuse.dialects.nn.types import element_type
+from nnfuse.lowering.onnx_to_nn import import_model
+from nnfuse.runtime.parameters import ModelParameters
+from nnfuse.runtime.reference import evaluate, main_function
+from nnfuse.runtime.session import run_passes
+from nnfuse.runtime.tolerance import RELATIVE_L2, relative_l2
+
+HEADER = '<ir_version: 9, opset_import: ["" : 18]> '
+CONV = "c = Conv<pads=[1,1,1,1]>(x, w)"
+
+MODELS = {
+    "pools": f"""g (float[2,3,9,8] x) => (float[2,6,1,1] z, float[2,6,1,1] u)
+        {{ {CONV} m = MaxPool<kernel_shape=[3,3], strides=[2,2]>(c)
+           a = AveragePool<kernel_shape=[2,2], pads=[1,0,0,1]>(m) z = GlobalAveragePool(a) u = GlobalMaxPool(c) }}""",
+    "residual": f"""g (float[2,3,9,8] x) => (float[2,6,9,8] z)
+        {{ {CONV} d = Conv<group=3, pads=[1,1,1,1]>(c, v) s = Add(c, d) z = Relu(s) }}""",
+    "per channel": f"""g (float[2,3,9,8] x, float[6,1,1] k, float[1,6,1,1] s, float o) => (float[2,6,9,8] z)
+        {{ {CONV} a = Mul(c, k) b = Sub(s, a) e = Div(b, o) f = PRelu(e, k) z = Clip(f, o) }}""",
+    "along the row": f"""g (float[2,3,9,8] x, float[8] k, float[9,1] r) => (float[2,6,9,8] z)
+        {{ {CONV} a = Add(c, k) z = Mul(r, a) }}""",
+    "batch norm": f"""g (float[2,3,9,8] x, float[6] k, float[6] b, float[6] m, float[6] var) => (float[2,6,9,8] z)
+        {{ {CONV} r = Relu(c) z = BatchNormalization<epsilon=0.01>(r, k, b, m, var) }}""",
+    "axes": f"""g (float[2,3,9,8] x) => (float[2,6,9,8] z, float[2,6,1,1] u, float[2,1,9,8] t)
+        <int64[2] spatial = {{2, -1}}, int64[1] channels = {{1}}>
+        {{ {CONV} p, q = Split<axis=1, num_outputs=2>(c) j = Concat<axis=-3>(q, p) z = Softmax<axis=1>(j)
+           u = ReduceMean(z, spatial) t = ReduceMax(c, channels) }}""",
+    "pad and resize": f"""g (float[2,3,9,8] x) => (float[2,6,20,22] z)
+        <int64[8] pads = {{0, 0, 1, 2, 0, 0, 0, 1}}, float[4] scales = {{1.0, 1.0, 2.0, 2.0}}>
+        {{ {CONV} p = Pad(c, pads) z = Resize(p, , scales) }}""",
+    "what stays": f"""g (float[2,3,9,8] x, float[6,4,3,3] t) => (float[2,4,11,10] z, float[2,432] y, float[2,6,9,8] l)
+        {{ {CONV} z = ConvTranspose(c, t) y = Flatten(c) l = LRN<size=3>(c) }}""",
+    "sandwich": f"""g (float[2,9,8,3] n) => (float[2,9,8,6] z)
+        {{ x = Transpose<perm=[0,3,1,2]>(n) {CONV} r = Relu(c) z = Transpose<perm=[0,2,3,1]>(r) }}""",
+    "positions": f"""g (float[2,3,9,8] x) => (float[2,6,4,4] z, int64[2,6,4,4] i)
+        {{ {CONV} z, i = MaxPool<kernel_shape=[2,2], strides=[2,2]>(c) }}""",
+    "1-D": "g (float[2,3,9] x, float[6,3,2] w) => (float[2,6,8] z) { c = Conv(x, w) z = Relu(c) }",
+    "two inputs": f"""g (float[2,3,9,8] x, float[2,6,9,8] other) => (float[2,6,9,8] z)
+        {{ {CONV} a = Mul(c, other) z = Sigmoid(a) }}""",
+}
+INPUTS = ("x", "n", "other")
+
+
+def model_and_arrays(name: str) -> tuple[Any, list[Any]]:
+    """The model with random weights for all but INPUTS, and random inputs."""
+    model = onnx.parser.parse_model(HEADER + MODELS[name])
+    rng = np.random.default_rng(5)
+    shapes = {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim] for i in model.graph.input}
+    kept = [i for i in model.graph.input if i.name in INPUTS]
+    shapes = {"w": [6, 3, 3, 3], "v": [6, 2, 3, 3]} | shapes
+    for key, dims in shapes.items():
+        if key not in INPUTS:
+            value = np.abs(rng.standard_normal(dims)) + 0.25 if key in ("var", "o") else rng.standard_normal(dims) / 3
+            model.graph.initializer.append(numpy_helper.from_array(np.asarray(value, np.float32), key))
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    return model, [rng.standard_normal(shapes[i.name]).astype(np.float32) for i in kept]
+
+
+def before_and_after(name: str, passes: str) -> tuple[list[Any], list[Any], Any]:
+    """The float64 results of a model before and after `passes`, and the module after them."""
+    model, arrays = model_and_arrays(name)
+    module, parameters = import_model(model), ModelParameters(model)
+    before = evaluate(main_function(module), arrays, parameters.__getitem__, wide=True)
+    run_passes(module, passes)
+    module.verify()
+    narrow = "precision" in passes
+    return before, evaluate(main_function(module), arrays, parameters.__getitem__, wide=not narrow), module
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_layout(name: str) -> None:
+    before, after, module = before_and_after(name, "convert-layout,canonicalize")
+    for a, b in zip(before, after, strict=True):
+        assert a.std() > 1e-3
+        np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-7)  # small constants are folded in f32
+    convolutions = [op for op in main_function(module).body.block.ops if op.name == "nn.conv"]
+    assert convolutions and all(op.properties["layout"].data == "nhwc" for op in convolutions)
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if n != "positions"])
+@pytest.mark.parametrize("precision", ["f16", "bf16"])
+@pytest.mark.parametrize("layout", [False, True])
+def test_precision(name: str, precision: str, layout: bool) -> None:
+    passes = f"convert-precision{{to={precision}}}" + (",convert-layout" if layout else "")
+    before, after, _ = before_and_after(name, passes + ",canonicalize")
+    for a, b in zip(before, after, strict=True):
+        assert b.dtype == np.float32
+        assert 0 < relative_l2(b, a) <= RELATIVE_L2[precision]
+
+
+def test_weights_are_computed_in_f32_and_cast_last() -> None:
+    _, _, module = before_and_after("batch norm", "fold-batch-norm,convert-precision{to=f16}")
+    ops = list(main_function(module).body.block.ops)
+    assert all(
+        element_type(op.results[0].type) != f16 for op in ops if op.name in ("nn.sqrt", "nn.div", "nn.parameter")
+    )
+    assert any(element_type(op.results[0].type) == f16 for op in ops if op.name == "nn.conv")
