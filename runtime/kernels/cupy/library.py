@@ -1,8 +1,10 @@
-"""The CUDA libraries, loaded when first asked for: CuPy, and cuBLASLt through nvmath-python."""
+"""The CUDA libraries, loaded when first asked for: CuPy, cuBLASLt through nvmath-python, cuDNN through its frontend."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -14,6 +16,8 @@ INSTALL = "pip install 'nnfuse[cuda13]'"
 
 _lock = threading.Lock()
 _handles: dict[int, int] = {}
+_cudnn_handles: dict[int, Any] = {}
+_cudnn_lock = threading.Lock()
 
 
 @cache
@@ -26,6 +30,12 @@ def cupy() -> Any:
 def cublaslt() -> Any:
     """The module `nvmath.bindings.cublasLt`; raises CompileError where it cannot be imported."""
     return _load("nvmath.bindings.cublasLt", "nvmath-python")
+
+
+@cache
+def cudnn() -> Any:
+    """The module `cudnn` (nvidia-cudnn-frontend); raises CompileError where it cannot be imported."""
+    return _load("cudnn", "nvidia-cudnn-frontend")
 
 
 def _load(module: str, product: str) -> Any:
@@ -71,6 +81,29 @@ def cublaslt_handle() -> int:
         return _handles[device]
 
 
+def cudnn_handle() -> Any:
+    """The cuDNN handle of the current device, made once. Raises CompileError where the library does not start."""
+    device = cupy().cuda.runtime.getDevice()
+    with _cudnn_lock:
+        if device not in _cudnn_handles:
+            try:
+                _cudnn_handles[device] = cudnn().create_handle()
+            except CompileError:
+                raise
+            except Exception as e:  # the frontend's errors share no base
+                message = f"device 'cuda' needs cuDNN, which does not start: {e}"
+                raise CompileError(message, hint=INSTALL) from None
+        return _cudnn_handles[device]
+
+
+@contextmanager
+def cudnn_on_stream(handle: Any) -> Generator[None]:
+    """While open, what `handle` enqueues goes to CuPy's current stream; one thread at a time, which cuDNN asks for."""
+    with _cudnn_lock:
+        cudnn().set_stream(handle, stream())
+        yield
+
+
 def describe() -> dict[str, str]:
     """The GPU and the versions that a figure depends on. Raises CompileError."""
     xp = require()
@@ -83,7 +116,15 @@ def describe() -> dict[str, str]:
         "runtime": _version(runtime.runtimeGetVersion()),
         "cupy": xp.__version__,
         "cublasLt": str(cublaslt().get_version()),
+        "cudnn": _cudnn_version(),
     }
+
+
+def _cudnn_version() -> str:
+    try:
+        return str(cudnn().backend_version())
+    except CompileError:
+        return "none"
 
 
 def _version(number: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ....dialects.blas import columns, products
+from ....dialects.cudnn import CudnnConvOp
 from ....dialects.nn import (
     activations,
     cast,
@@ -24,6 +25,7 @@ from ....dialects.nn.conv import ConvOp
 from .. import Bind
 from . import copies
 from .conv import bind_depthwise
+from .cudnn import bind_conv
 from .elementwise import bind_activation, bind_clip, bind_elementwise
 from .gemm import bind_gemm
 from .im2col import bind_im2col
@@ -49,6 +51,7 @@ _BINDERS: dict[Any, tuple[type[NNOp], ...]] = {
     bind_im2col: (columns.Im2colOp,),
     copies.bind_broadcast: (columns.BroadcastOp,),
     bind_depthwise: (ConvOp,),
+    bind_conv: (CudnnConvOp,),
     bind_max_pool: (pool.MaxPoolOp,),
     bind_average_pool: (pool.AveragePoolOp,),
     bind_global_pool: (pool.GlobalAveragePoolOp, pool.GlobalMaxPoolOp),

@@ -1,0 +1,51 @@
+"""A convolution with bias, residual and activation in one cuDNN graph."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from xdsl.dialects.builtin import StringAttr, TensorType
+from xdsl.ir import Attribute
+from xdsl.irdl import irdl_op_definition, opt_prop_def, prop_def
+
+from ...errors import CompileError
+from ..nn.base import text
+from ..nn.channels import is_channels_last
+from ..nn.conv import DirectConvOp
+from ..nn.types import Abstract, dims_of
+
+ACTIVATIONS = frozenset({"relu", "sigmoid", "tanh"})
+"""The activations without parameters that a graph may end with."""
+
+SPELLINGS = ("precompiled", "runtime")
+
+
+@irdl_op_definition
+class CudnnConvOp(DirectConvOp):
+    """`activation(conv(x, w) + bias + residual)` as one cuDNN graph, layout nhwc. The residual has the result's dims.
+
+    `spelling` is the order in which the graph is written, which decides the kernels that cuDNN considers: precompiled
+    is conv, residual, bias, activation; runtime is conv, bias, residual, activation. `plan` is the execution plan's
+    name, as a tuner found it for one version of cuDNN; without it, the first of cuDNN's own ranking that can be built.
+    """
+
+    name = "cudnn.conv"
+    ONNX: ClassVar = None
+
+    spelling = prop_def(StringAttr, default_value=StringAttr("precompiled"))
+    plan = opt_prop_def(StringAttr)
+
+    def infer(
+        self, x: Abstract, w: Abstract, bias: Abstract | None, residual: Abstract | None
+    ) -> TensorType[Attribute]:
+        """[N, out..., K]"""
+        if not is_channels_last(self.layout):
+            raise CompileError(f"{self.name} needs the layout nhwc")
+        if text(self.spelling) not in SPELLINGS:
+            raise CompileError(f"spelling '{text(self.spelling)}' is unknown; it is {' or '.join(SPELLINGS)}")
+        if self.activation is not None and self.activation.kind.data not in ACTIVATIONS:
+            raise CompileError(f"{self.name} has no activation {self.activation.kind.data}")
+        result = super().infer(x, w, bias, residual)
+        if residual is not None and residual.dims != dims_of(result):
+            raise CompileError(f"the residual {residual.type} of {self.name} must be a {result}")
+        return result

@@ -1,0 +1,130 @@
+"""`lower-nn-to-cudnn`: convolutions that are no plain product become cuDNN graphs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, StringAttr, bf16, f16, f32
+from xdsl.ir import SSAValue
+from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import GreedyRewritePatternApplier, PatternRewriteWalker
+
+from ..dialects.cudnn import CudnnConvOp
+from ..dialects.cudnn.conv import ACTIVATIONS
+from ..dialects.nn.base import NNOp, integer
+from ..dialects.nn.channels import is_channels_last
+from ..dialects.nn.conv import ConvOp
+from ..dialects.nn.elementwise import AddOp
+from ..dialects.nn.pad import PadOp
+from ..dialects.nn.types import Dims, dims_of, dtype_of, element_type, static_dims
+from .nn_to_blas.lowering import Calls, Lowering
+
+CALL = "nn.call"
+"""The attribute of an nn.conv that says which library computes it: `blas`, or `cudnn`, `cudnn:<spelling>:<plan>`."""
+
+CHANNELS = 4
+"""A product's few input channels (an image's 3) are padded to a multiple of this: cuDNN's fast kernels want so."""
+
+
+class LowerConvToCudnn(Lowering):
+    """`nn.conv x, w bias b residual r activation = relu` -> `cudnn.conv` of the same, with explicit pads
+
+    In layout nhwc only, and where the convolution is not a plain product: that is better by cuBLASLt. f32 is rounded to
+    TF32 by cuDNN's kernels, so it is lowered only where that is allowed. Input channels that are no multiple of 4 are
+    padded with zeros, and so are the filters, as weights. Activations that cuDNN has no node for come after it.
+    """
+
+    OP: ClassVar[type[NNOp]] = ConvOp
+
+    def __init__(self, tf32: bool):
+        self.elements = {f16, bf16, f32} if tf32 else {f16, bf16}
+
+    def refusal(self, op: ConvOp) -> str | None:
+        """Another layout, element type or rank; unknown dims; a plain product, or one that another library does."""
+        x, w = dims_of(op.x.type), dims_of(op.w.type)
+        if not is_channels_last(op.layout):
+            return "its channels are first"
+        if element_type(op.x.type) not in self.elements:
+            return f"{element_type(op.x.type)} would lose precision"
+        if len(x) not in (4, 5):
+            return f"it has {len(x) - 2} spatial dim(s)"
+        if None in (*x, *w) or 0 in (*x, *w):
+            return "its dims are not known, or 0"
+        chosen = op.attributes.get(CALL)
+        if isinstance(chosen, StringAttr):
+            return None if chosen.data.startswith("cudnn") else f"{chosen.data} computes it"
+        return refuse_by_shape(op, x, w)
+
+    def lower(self, op: ConvOp, calls: Calls) -> SSAValue:
+        """See the class."""
+        window = op.window(dims_of(op.x.type), dims_of(op.w.type))
+        x, w = op.x, op.w
+        if integer(op.group) == 1 and (missing := -static_dims(dims_of(x.type))[-1] % CHANNELS):
+            x, w = (padded(value, missing, calls) for value in (x, w))
+        fits = op.residual is None or op.residual.type == op.result.type
+        ends = fits and (op.activation is None or op.activation.kind.data in ACTIVATIONS)
+        _, spelling, plan = [*call_of(op).split(":", 2), "", ""][:3]
+        y = calls.add(
+            CudnnConvOp(
+                x,
+                w,
+                op.bias,
+                op.residual if fits else None,
+                layout=op.layout,
+                group=op.group,
+                pads=[*window.before, *window.after],
+                strides=window.strides,
+                dilations=window.dilations,
+                activation=op.activation if ends else None,
+                spelling=spelling or "precompiled",
+                plan=plan or None,
+            )
+        )
+        if op.residual is not None and not fits:
+            y = calls.add(AddOp(y, op.residual))
+        return y if ends else calls.activation(y, op.activation)
+
+
+def call_of(op: ConvOp) -> str:
+    """Which library was chosen for `op`, "" where none was."""
+    chosen = op.attributes.get(CALL)
+    return chosen.data if isinstance(chosen, StringAttr) else ""
+
+
+def refuse_by_shape(op: ConvOp, x: Dims, w: Dims) -> str | None:
+    """What another way computes better, where nothing was measured."""
+    window = op.window(x, w)
+    if integer(op.group) == 1 and {*window.kernel, *window.strides} == {1} and not any(window.before + window.after):
+        return "it is a plain product"
+    if 1 < integer(op.group) == x[-1]:
+        return "it is depthwise"
+    itemsize = dtype_of(element_type(op.x.type)).itemsize
+    if (w[0] or 0) * itemsize % 8:
+        return f"{w[0]} filters are no multiple of 8 bytes"
+    return None
+
+
+def padded(value: SSAValue, count: int, calls: Calls) -> SSAValue:
+    """`value` with `count` zeros at the end of its last dim."""
+    rank = len(dims_of(value.type))
+    return calls.add(PadOp(value, calls.ints([*[0] * (2 * rank - 1), count]), None, None))
+
+
+@dataclass(frozen=True)
+class LowerNnToCudnnPass(ModulePass):
+    """Lower nn.conv with its channels last to cudnn.conv where that is better; `--remarks` says why others stay."""
+
+    name = "lower-nn-to-cudnn"
+
+    tf32: bool = False
+    """Whether f32 may be rounded to TF32."""
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        """Rewrite `op` in place."""
+        lowering = LowerConvToCudnn(self.tf32)
+        applier = GreedyRewritePatternApplier([lowering], dce_enabled=False)
+        PatternRewriteWalker(applier, apply_recursively=False).rewrite_module(op)
+        for left in op.walk():
+            lowering.check_left(left)

@@ -1,0 +1,148 @@
+"""Convolutions by cuDNN: one graph of convolution, bias, residual and activation per op.
+
+https://docs.nvidia.com/deeplearning/cudnn/frontend/latest/. Dims are given in NCHW order, the layout by strides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ....dialects.cudnn import CudnnConvOp
+from ....dialects.nn.base import ints, text
+from ....dialects.nn.channels import dims_first
+from ....dialects.nn.types import Array
+from ....errors import CompileError
+from ....rewriting import node_name
+from .. import Kernel, KernelContext
+from . import library
+from .operands import tensor_of
+
+WORKSPACE_LIMIT = 64 << 20
+"""Bytes a plan may ask for."""
+
+_DATA_TYPES = {"float16": "HALF", "bfloat16": "BFLOAT16", "float32": "FLOAT"}
+X, W, BIAS, RESIDUAL, Y = 1, 2, 3, 4, 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An execution plan of a graph, built: its place in the graph's list, its name, and its scratch memory in bytes."""
+
+    index: int
+    name: str
+    workspace: int
+
+
+def channels_last_strides(dims: Sequence[int]) -> list[int]:
+    """The strides of [N, C, spatial...] that lies in memory as [N, spatial..., C]."""
+    strides, step = [0] * len(dims), 1
+    for axis in (1, *range(len(dims) - 1, 1, -1), 0):
+        strides[axis] = step
+        step *= dims[axis]
+    return strides
+
+
+class ConvGraph:
+    """The graph of an op, and the plans that cuDNN proposes for it, best first by its own ranking."""
+
+    def __init__(self, op: CudnnConvOp):
+        cudnn = library.cudnn()
+        self.op = op
+        self.handle = library.cudnn_handle()
+        dtype = tensor_of(op.result).dtype
+        kind, f32 = getattr(cudnn.data_type, _DATA_TYPES[dtype]), cudnn.data_type.FLOAT
+        self.graph: Any = cudnn.pygraph(
+            io_data_type=kind, intermediate_data_type=f32, compute_data_type=f32, handle=self.handle
+        )
+        try:
+            self._build(kind)
+            self.graph.validate()
+            self.graph.build_operation_graph()
+            self.graph.create_execution_plans([cudnn.heur_mode.A, cudnn.heur_mode.FALLBACK])
+        except cudnn.cudnnGraphNotSupportedError as e:
+            raise CompileError(f"cuDNN has no kernel for this convolution: {e}", node_name(op)) from None
+
+    def _tensor(self, name: str, uid: int, dims: Sequence[int], kind: Any) -> Any:
+        strides = channels_last_strides(dims)
+        return self.graph.tensor(dim=list(dims), stride=strides, data_type=kind, name=name, uid=uid)
+
+    def _build(self, kind: Any) -> None:
+        op, graph = self.op, self.graph
+        x, w, y = (dims_first(op.layout, tensor_of(v).dims) for v in (op.x, op.w, op.result))
+        rank = len(x) - 2
+        pads = ints(op.pads) or (0,) * (2 * rank)
+        value = graph.conv_fprop(
+            image=self._tensor("x", X, x, kind),
+            weight=self._tensor("w", W, w, kind),
+            pre_padding=list(pads[:rank]),
+            post_padding=list(pads[rank:]),
+            stride=list(ints(op.strides) or (1,) * rank),
+            dilation=list(ints(op.dilations) or (1,) * rank),
+        )
+        bias = None if op.bias is None else self._tensor("bias", BIAS, (1, y[1], *[1] * rank), kind)
+        residual = None if op.residual is None else self._tensor("residual", RESIDUAL, y, kind)
+        addends = [residual, bias] if text(op.spelling) == "precompiled" else [bias, residual]
+        for addend in addends:
+            if addend is not None:
+                value = graph.add(a=value, b=addend)
+        if op.activation is not None:
+            value = getattr(graph, op.activation.kind.data)(value)
+        value.set_output(True).set_uid(Y).set_data_type(kind).set_dim(list(y)).set_stride(channels_last_strides(y))
+
+    def plans(self) -> Iterator[Plan]:
+        """The plans that can be built within the workspace limit, in cuDNN's order, each built when reached."""
+        for index in range(self.graph.get_execution_plan_count()):
+            if (plan := self._built(index)) is not None:
+                yield plan
+
+    def _built(self, index: int) -> Plan | None:
+        try:
+            self.graph.build_plan_at_index(index)
+            workspace = int(self.graph.get_workspace_size_plan_at_index(index))
+        except Exception:  # each engine has reasons of its own, of many classes, why it does not do a graph
+            return None
+        return None if workspace > WORKSPACE_LIMIT else Plan(index, self.graph.get_plan_name_at_index(index), workspace)
+
+    def plan(self, name: str | None) -> Plan:
+        """The plan of that name, or the first; raises CompileError where there is none."""
+        if name is None:
+            if (first := next(self.plans(), None)) is None:
+                raise CompileError("cuDNN can build no plan for this convolution", node_name(self.op))
+            return first
+        for index in range(self.graph.get_execution_plan_count()):
+            if self.graph.get_plan_name_at_index(index) == name and (plan := self._built(index)) is not None:
+                return plan
+        raise CompileError(
+            f"this cuDNN has no plan '{name}' for the convolution", node_name(self.op), "tune again for this version"
+        )
+
+    def run(self, plan: Plan, buffers: dict[int, int], workspace: int) -> None:
+        """Enqueue a plan on CuPy's current stream. `buffers` are addresses by the tensors' numbers."""
+        with library.cudnn_on_stream(self.handle):
+            self.graph.execute_plan_at_index(buffers, workspace, plan.index, self.handle)
+
+
+def bind_conv(op: CudnnConvOp, context: KernelContext) -> Kernel:
+    """The op's own plan, or cuDNN's first."""
+    graph = ConvGraph(op)
+    plan = graph.plan(None if op.plan is None else text(op.plan))
+    return conv_kernel(graph, plan, context)
+
+
+def conv_kernel(graph: ConvGraph, plan: Plan, context: KernelContext) -> Kernel:
+    """The kernel that runs one plan of a graph."""
+    numbers = {"x": X, "w": W, "bias": BIAS, "residual": RESIDUAL}
+    order = [numbers[name] for name in graph.op.operand_names()]
+    context.scratch.reserve(plan.workspace)
+
+    def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        buffers = {number: array.data.ptr for number, array in zip(order, ins, strict=True)}
+        buffers[Y] = outs[0].data.ptr
+        workspace = context.scratch.view((plan.workspace,), np.uint8).data.ptr if plan.workspace else 0
+        graph.run(plan, buffers, workspace)
+
+    return run
