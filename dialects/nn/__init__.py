@@ -46,7 +46,18 @@ from .logic import (
 from .norm import BatchNormalizationOp, InstanceNormalizationOp, LayerNormalizationOp, LRNOp
 from .pad import PadOp
 from .pool import AveragePoolOp, GlobalAveragePoolOp, GlobalMaxPoolOp, MaxPoolOp
-from .reduce import ReduceMaxOp, ReduceMeanOp, ReduceMinOp, ReduceSumOp
+from .reduce import (
+    ReduceL1Op,
+    ReduceL2Op,
+    ReduceLogSumExpOp,
+    ReduceLogSumOp,
+    ReduceMaxOp,
+    ReduceMeanOp,
+    ReduceMinOp,
+    ReduceProdOp,
+    ReduceSumOp,
+    ReduceSumSquareOp,
+)
 from .reshape import FlattenOp, ReshapeOp, SqueezeOp, UnsqueezeOp
 from .resize import ResizeOp
 from .shape import ConstantOfShapeOp, DropoutOp, IdentityOp, ShapeOp
@@ -154,6 +165,12 @@ NN = Dialect(
         ReduceMeanOp,
         ReduceMinOp,
         ReduceSumOp,
+        ReduceL1Op,
+        ReduceL2Op,
+        ReduceLogSumOp,
+        ReduceLogSumExpOp,
+        ReduceProdOp,
+        ReduceSumSquareOp,
         BatchNormalizationOp,
         InstanceNormalizationOp,
         LayerNormalizationOp,
