@@ -37,6 +37,8 @@ class SpecializeShapesPass(ModulePass):
         used: set[str] = set()
         for func in op.ops:
             if isinstance(func, FuncOp):
+                if bindings:
+                    name_dims(func)
                 used |= specialize(func, bindings)
                 region_dce(func.body)
         if unknown := sorted(bindings.keys() - used):

@@ -25,11 +25,13 @@ def excess(result: Any, oracle: Any, peer: Any | None = None, precision: str = "
     if y.dtype.kind in "iub":
         same = y == np.asarray(oracle)
         return 0.0 if bool(np.all(same if peer is None else same | (y == np.asarray(peer)))) else float("inf")
-    if y.dtype.itemsize < 4:
-        precision = "f16" if y.dtype.name == "float16" else "bf16"
-    if precision == "f32":
-        return f32_excess(y, oracle, peer)
-    return relative_l2(y, oracle) / RELATIVE_L2[precision]
+    precision = tolerance_name(y.dtype, precision)
+    return f32_excess(y, oracle, peer) if precision == "f32" else relative_l2(y, oracle) / RELATIVE_L2[precision]
+
+
+def tolerance_name(dtype: Any, precision: str = "f32") -> str:
+    """Which tolerance is a float result's: that of the narrower of its dtype and what was computed in."""
+    return {"float16": "f16", "bfloat16": "bf16"}.get(dtype.name, precision)
 
 
 def f32_excess(result: Any, oracle: Any, peer: Any | None = None) -> float:

@@ -94,6 +94,11 @@ def first_lines(error: BaseException) -> str:
     return str(error)
 
 
+def is_ir(model: str) -> bool:
+    """Whether a model's name says that it is IR text: a `.mlir` file, or `-` for standard input."""
+    return model == "-" or model.endswith(".mlir")
+
+
 def usage_error(message: str) -> NoReturn:
     """What argparse calls on bad usage: an exception instead of ten lines and exit code 2."""
     raise CompileError(message, hint="see --help")

@@ -4,37 +4,78 @@ from xdsl.ir import Dialect
 
 from .activation import ActivationAttr
 from .activations import (
+    CeluOp,
     EluOp,
     GeluOp,
     HardSigmoidOp,
     HardSwishOp,
     LeakyReluOp,
+    MishOp,
     PReluOp,
     ReluOp,
     SeluOp,
+    ShrinkOp,
     SigmoidOp,
     SoftplusOp,
+    SoftsignOp,
     SwishOp,
     TanhOp,
+    ThresholdedReluOp,
 )
 from .cast import CastOp
 from .clip import ClipOp
+from .comparison import EqualOp, GreaterOp, GreaterOrEqualOp, IsInfOp, IsNaNOp, LessOp, LessOrEqualOp
 from .constant import ConstantOp, NNConstants, ParameterOp
 from .conv import ConvOp, ConvTransposeOp
-from .elementwise import AddOp, DivOp, EqualOp, MaxOp, MeanOp, MinOp, MulOp, PowOp, SubOp, SumOp, WhereOp
+from .elementwise import AddOp, DivOp, MaxOp, MeanOp, MinOp, ModOp, MulOp, PowOp, SubOp, SumOp, WhereOp
 from .gemm import GemmOp, MatMulOp
 from .index import GatherOp, SliceOp
 from .join import ConcatOp, SplitOp
 from .layout import ExpandOp, TileOp, TransposeOp
+from .logic import (
+    AndOp,
+    BitShiftOp,
+    BitwiseAndOp,
+    BitwiseNotOp,
+    BitwiseOrOp,
+    BitwiseXorOp,
+    NotOp,
+    OrOp,
+    XorOp,
+)
 from .norm import BatchNormalizationOp, InstanceNormalizationOp, LayerNormalizationOp, LRNOp
 from .pad import PadOp
 from .pool import AveragePoolOp, GlobalAveragePoolOp, GlobalMaxPoolOp, MaxPoolOp
-from .reduce import ReduceMaxOp, ReduceMeanOp, ReduceMinOp, ReduceSumOp
+from .reduce import (
+    ReduceL1Op,
+    ReduceL2Op,
+    ReduceLogSumExpOp,
+    ReduceLogSumOp,
+    ReduceMaxOp,
+    ReduceMeanOp,
+    ReduceMinOp,
+    ReduceProdOp,
+    ReduceSumOp,
+    ReduceSumSquareOp,
+)
 from .reshape import FlattenOp, ReshapeOp, SqueezeOp, UnsqueezeOp
 from .resize import ResizeOp
 from .shape import ConstantOfShapeOp, DropoutOp, IdentityOp, ShapeOp
-from .softmax import LogSoftmaxOp, SoftmaxOp
-from .unary import AbsOp, CeilOp, ErfOp, ExpOp, FloorOp, LogOp, NegOp, ReciprocalOp, SqrtOp
+from .softmax import HardmaxOp, LogSoftmaxOp, SoftmaxOp
+from .trigonometry import (
+    AcoshOp,
+    AcosOp,
+    AsinhOp,
+    AsinOp,
+    AtanhOp,
+    AtanOp,
+    CoshOp,
+    CosOp,
+    SinhOp,
+    SinOp,
+    TanOp,
+)
+from .unary import AbsOp, CeilOp, ErfOp, ExpOp, FloorOp, LogOp, NegOp, ReciprocalOp, RoundOp, SignOp, SqrtOp
 
 NN = Dialect(
     "nn",
@@ -52,9 +93,25 @@ NN = Dialect(
         AddOp,
         DivOp,
         EqualOp,
+        GreaterOp,
+        GreaterOrEqualOp,
+        IsInfOp,
+        IsNaNOp,
+        LessOp,
+        LessOrEqualOp,
+        AndOp,
+        BitShiftOp,
+        BitwiseAndOp,
+        BitwiseNotOp,
+        BitwiseOrOp,
+        BitwiseXorOp,
+        NotOp,
+        OrOp,
+        XorOp,
         MaxOp,
         MeanOp,
         MinOp,
+        ModOp,
         MulOp,
         PowOp,
         SubOp,
@@ -68,7 +125,20 @@ NN = Dialect(
         LogOp,
         NegOp,
         ReciprocalOp,
+        RoundOp,
+        SignOp,
         SqrtOp,
+        AcosOp,
+        AcoshOp,
+        AsinOp,
+        AsinhOp,
+        AtanOp,
+        AtanhOp,
+        CosOp,
+        CoshOp,
+        SinOp,
+        SinhOp,
+        TanOp,
         CastOp,
         EluOp,
         GeluOp,
@@ -78,17 +148,29 @@ NN = Dialect(
         PReluOp,
         ReluOp,
         SeluOp,
+        CeluOp,
+        MishOp,
+        ShrinkOp,
+        SoftsignOp,
+        ThresholdedReluOp,
         SigmoidOp,
         SoftplusOp,
         SwishOp,
         TanhOp,
         ClipOp,
         LogSoftmaxOp,
+        HardmaxOp,
         SoftmaxOp,
         ReduceMaxOp,
         ReduceMeanOp,
         ReduceMinOp,
         ReduceSumOp,
+        ReduceL1Op,
+        ReduceL2Op,
+        ReduceLogSumOp,
+        ReduceLogSumExpOp,
+        ReduceProdOp,
+        ReduceSumSquareOp,
         BatchNormalizationOp,
         InstanceNormalizationOp,
         LayerNormalizationOp,

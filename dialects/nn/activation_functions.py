@@ -81,6 +81,43 @@ def selu(xp: Any, x: Array, alpha: float, gamma: float, out: Array | None = None
     return y
 
 
+@activation(parameters=1)
+def celu(xp: Any, x: Array, alpha: float, out: Array | None = None) -> Array:
+    """`max(x, 0) + alpha * (exp(min(x, 0) / alpha) - 1)`"""
+    below = xp.minimum(x, 0, out=xp.empty_like(x))
+    below /= alpha
+    xp.expm1(below, out=below)
+    below *= alpha
+    y = relu(xp, x, out)
+    y += below
+    return y
+
+
+@activation(parameters=1)
+def thresholded_relu(xp: Any, x: Array, alpha: float, out: Array | None = None) -> Array:
+    """`x` where it is above alpha, else 0."""
+    y = _like(xp, x, out)
+    y[...] = xp.where(x <= alpha, x.dtype.type(0), x)
+    return y
+
+
+@activation(parameters=2)
+def shrink(xp: Any, x: Array, lambd: float, bias: float, out: Array | None = None) -> Array:
+    """`x + bias` below -lambd, `x - bias` above lambd, else 0; of integers too, rounded towards zero."""
+    rest = xp.where(x != x, x, x.dtype.type(0))
+    y = _like(xp, x, out)
+    y[...] = xp.where(x < -lambd, x + bias, xp.where(x > lambd, x - bias, rest))
+    return y
+
+
+@activation()
+def softsign(xp: Any, x: Array, out: Array | None = None) -> Array:
+    """`x / (1 + |x|)`"""
+    size = xp.abs(x, out=xp.empty_like(x))
+    size += 1
+    return xp.divide(x, size, out=_like(xp, x, out))
+
+
 @activation()
 def sigmoid(xp: Any, x: Array, out: Array | None = None) -> Array:
     """`1 / (1 + exp(-x))`; where exp(-x) overflows, the result is 0."""
@@ -121,6 +158,13 @@ def softplus(xp: Any, x: Array, out: Array | None = None) -> Array:
     y = relu(xp, x, out)
     y += rest
     return y
+
+
+@activation()
+def mish(xp: Any, x: Array, out: Array | None = None) -> Array:
+    """`x * tanh(softplus(x))`"""
+    gate = softplus(xp, x)
+    return xp.multiply(x, xp.tanh(gate, out=gate), out=_like(xp, x, out))
 
 
 @activation()

@@ -150,6 +150,76 @@ class SeluOp(ActivationOp):
 
 
 @irdl_op_definition
+class CeluOp(ActivationOp):
+    """`max(x, 0) + min(0, alpha * (exp(x / alpha) - 1))`. ONNX Celu, https://onnx.ai/onnx/operators/onnx__Celu.html"""
+
+    name = "nn.celu"
+    ONNX: ClassVar = Onnx("Celu", since=12)
+
+    alpha = prop_def(FloatAttr, default_value=FloatAttr(1.0, f32))
+
+    def parameters(self) -> tuple[float, ...]:
+        """alpha"""
+        return (number(self.alpha),)
+
+
+@irdl_op_definition
+class ThresholdedReluOp(ActivationOp):
+    """`x` where it is above `alpha`, else 0; a NaN stays a NaN.
+
+    ONNX ThresholdedRelu, https://onnx.ai/onnx/operators/onnx__ThresholdedRelu.html
+    """
+
+    name = "nn.thresholded_relu"
+    ONNX: ClassVar = Onnx("ThresholdedRelu", since=10)
+
+    alpha = prop_def(FloatAttr, default_value=FloatAttr(1.0, f32))
+
+    def parameters(self) -> tuple[float, ...]:
+        """alpha"""
+        return (number(self.alpha),)
+
+
+@irdl_op_definition
+class ShrinkOp(ActivationOp):
+    """`x + bias` below `-lambd`, `x - bias` above `lambd`, else 0; of floats or integers; a NaN stays a NaN.
+
+    ONNX Shrink, https://onnx.ai/onnx/operators/onnx__Shrink.html
+    """
+
+    name = "nn.shrink"
+    ONNX: ClassVar = Onnx("Shrink", since=9)
+
+    lambd = prop_def(FloatAttr, default_value=FloatAttr(0.5, f32))
+    bias = prop_def(FloatAttr, default_value=FloatAttr(0.0, f32))
+
+    def parameters(self) -> tuple[float, ...]:
+        """lambd, bias"""
+        return number(self.lambd), number(self.bias)
+
+    def infer(self, x: Abstract) -> TensorType[Attribute]:
+        """The operand's type, of numbers."""
+        require_number(self.name, x.element)
+        return x.type
+
+
+@irdl_op_definition
+class SoftsignOp(ActivationOp):
+    """`x / (1 + |x|)`. ONNX Softsign, https://onnx.ai/onnx/operators/onnx__Softsign.html"""
+
+    name = "nn.softsign"
+    ONNX: ClassVar = Onnx("Softsign", since=1)
+
+
+@irdl_op_definition
+class MishOp(ActivationOp):
+    """`x * tanh(softplus(x))`. ONNX Mish, https://onnx.ai/onnx/operators/onnx__Mish.html"""
+
+    name = "nn.mish"
+    ONNX: ClassVar = Onnx("Mish", since=18)
+
+
+@irdl_op_definition
 class SigmoidOp(ActivationOp):
     """`1 / (1 + exp(-x))`. ONNX Sigmoid, https://onnx.ai/onnx/operators/onnx__Sigmoid.html"""
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any, ClassVar
 
-from xdsl.dialects.builtin import TensorType, i1
+from xdsl.dialects.builtin import IntegerAttr, TensorType, i1, i64
 from xdsl.ir import Attribute, SSAValue
-from xdsl.irdl import irdl_op_definition, operand_def, result_def, var_operand_def
+from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, var_operand_def
 from xdsl.pattern_rewriter import RewritePattern
 
 from ...errors import CompileError
-from .base import AnyTensor, NNOp, Onnx
-from .types import Abstract, Array, broadcast_dims, is_float, tensor
+from .base import AnyTensor, NNOp, Onnx, OnnxNode, integer
+from .types import Abstract, Array, broadcast_dims, element_type, is_float, tensor
 
 
 def same_element(name: str, *operands: Abstract) -> Attribute:
@@ -267,21 +267,31 @@ class MeanOp(VariadicOp):
 
 
 @irdl_op_definition
-class EqualOp(BinaryOp):
-    """`a == b`, a bool (i1). ONNX Equal, https://onnx.ai/onnx/operators/onnx__Equal.html"""
+class ModOp(BinaryOp):
+    """The remainder of `a / b`, with the sign of `b`; with `fmod` = 1 that of `a`.
 
-    name = "nn.equal"
-    ONNX: ClassVar = Onnx("Equal", since=7)
-    INPLACE: ClassVar = ()
+    ONNX Mod, https://onnx.ai/onnx/operators/onnx__Mod.html. Floats need `fmod` = 1 before opset 28. An integer's
+    remainder by zero is undefined.
+    """
 
-    def infer(self, a: Abstract, b: Abstract) -> TensorType[Attribute]:
-        """Bools of the broadcast dims."""
-        same_element(self.name, a, b)
-        return tensor(i1, broadcast_dims(a.dims, b.dims))
+    name = "nn.mod"
+    ONNX: ClassVar = Onnx("Mod", since=10)
+
+    fmod = prop_def(IntegerAttr, default_value=IntegerAttr(0, i64))
 
     def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
-        """`a == b`"""
-        return xp.equal(a, b)
+        """By `fmod` or `mod`; CuPy has no `fmod` of integers."""
+        if not integer(self.fmod):
+            return xp.mod(a, b)
+        return xp.fmod(a, b) if a.dtype.kind == "f" else a - truncating_divide(a, b) * b
+
+    @classmethod
+    def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        """Refuses floats with `fmod` = 0 in the opsets that do not define it."""
+        element = element_type(node.required(0).type)
+        if node.opset < 28 and is_float(element) and not node.attributes.get("fmod", 0):
+            raise CompileError(f"Mod of {element} needs fmod = 1 in opset {node.opset}")
+        return super().import_node(node)
 
 
 @irdl_op_definition

@@ -66,7 +66,11 @@ class ReduceOp(NNOp):
     def evaluate(self, xp: Any, x: Array, axes: Array | None) -> Array:
         """The reduction by `reduce`."""
         reduced = self.reduced(() if axes is None else as_ints(axes), x.ndim)
-        return self.reduce(xp, x, reduced).reshape(self.target(x.shape, reduced)) if reduced else x
+        return self.reduce(xp, x, reduced).reshape(self.target(x.shape, reduced)) if reduced else self.each(xp, x)
+
+    def each(self, xp: Any, x: Array) -> Array:
+        """What the op makes of every element where no axes are reduced; by default nothing else."""
+        return x
 
     @abstractmethod
     def reduce(self, xp: Any, x: Array, axes: Axes) -> Array:
@@ -165,3 +169,117 @@ class ReduceMinOp(ReduceExtremeOp):
     def reduce(self, xp: Any, x: Array, axes: Axes) -> Array:
         """A NaN wins."""
         return x.min(axis=axes) if _count(x, axes) else self.empty(xp, x, axes)
+
+
+@irdl_op_definition
+class ReduceProdOp(ReduceOp):
+    """The product along axes; 1 of nothing. ONNX ReduceProd, https://onnx.ai/onnx/operators/onnx__ReduceProd.html"""
+
+    name = "nn.reduce_prod"
+    ONNX: ClassVar = Onnx("ReduceProd", since=1)
+
+    def reduce(self, xp: Any, x: Array, axes: Axes) -> Array:
+        """In the dtype of `x` (NumPy would widen integers)."""
+        return x.prod(axis=axes, dtype=x.dtype)
+
+
+class ReduceMappedSumOp(ReduceOp):
+    """A function of the sum of a function (`term`) of the elements along axes."""
+
+    def term(self, xp: Any, x: Array) -> Array:
+        """What is added up, for every element."""
+        return x
+
+    def finish(self, xp: Any, total: Array) -> Array:
+        """The result from the sum; by default the sum."""
+        return total
+
+    def reduce(self, xp: Any, x: Array, axes: Axes) -> Array:
+        """In the dtype of `x`."""
+        return self.finish(xp, self.term(xp, x).sum(axis=axes, dtype=x.dtype, keepdims=True))
+
+    def each(self, xp: Any, x: Array) -> Array:
+        """Of sums of one element."""
+        return self.finish(xp, self.term(xp, x))
+
+
+@irdl_op_definition
+class ReduceL1Op(ReduceMappedSumOp):
+    """The sum of sizes along axes. ONNX ReduceL1, https://onnx.ai/onnx/operators/onnx__ReduceL1.html"""
+
+    name = "nn.reduce_l1"
+    ONNX: ClassVar = Onnx("ReduceL1", since=1)
+
+    def term(self, xp: Any, x: Array) -> Array:
+        """`|x|`"""
+        return xp.abs(x)
+
+
+@irdl_op_definition
+class ReduceSumSquareOp(ReduceMappedSumOp):
+    """The sum of squares along axes. ONNX ReduceSumSquare,
+    https://onnx.ai/onnx/operators/onnx__ReduceSumSquare.html
+    """
+
+    name = "nn.reduce_sum_square"
+    ONNX: ClassVar = Onnx("ReduceSumSquare", since=1)
+
+    def term(self, xp: Any, x: Array) -> Array:
+        """`x * x`"""
+        return x * x
+
+
+@irdl_op_definition
+class ReduceL2Op(ReduceMappedSumOp):
+    """The root of the sum of squares along axes. ONNX ReduceL2, https://onnx.ai/onnx/operators/onnx__ReduceL2.html
+
+    Of integers it is rounded towards zero.
+    """
+
+    name = "nn.reduce_l2"
+    ONNX: ClassVar = Onnx("ReduceL2", since=1)
+
+    def term(self, xp: Any, x: Array) -> Array:
+        """`x * x`"""
+        return x * x
+
+    def finish(self, xp: Any, total: Array) -> Array:
+        """The root."""
+        return xp.sqrt(total).astype(total.dtype)
+
+
+@irdl_op_definition
+class ReduceLogSumOp(ReduceMappedSumOp):
+    """The logarithm of the sum along axes; -inf of nothing. ONNX ReduceLogSum,
+    https://onnx.ai/onnx/operators/onnx__ReduceLogSum.html
+
+    Of integers (below opset 28) it is rounded towards zero.
+    """
+
+    name = "nn.reduce_log_sum"
+    ONNX: ClassVar = Onnx("ReduceLogSum", since=1)
+
+    def finish(self, xp: Any, total: Array) -> Array:
+        """The logarithm."""
+        return xp.log(total).astype(total.dtype)
+
+
+@irdl_op_definition
+class ReduceLogSumExpOp(ReduceOp):
+    """The logarithm of the sum of exponentials along axes; -inf of nothing. ONNX ReduceLogSumExp,
+    https://onnx.ai/onnx/operators/onnx__ReduceLogSumExp.html
+
+    Of integers (below opset 28) it is rounded towards zero.
+    """
+
+    name = "nn.reduce_log_sum_exp"
+    ONNX: ClassVar = Onnx("ReduceLogSumExp", since=1)
+
+    def reduce(self, xp: Any, x: Array, axes: Axes) -> Array:
+        """Exponentials relative to the largest, which do not overflow."""
+        if not _count(x, axes):
+            return xp.full(x.sum(axis=axes).shape, -np.inf).astype(x.dtype)
+        exponents = x if x.dtype.kind == "f" else x.astype(np.float64)
+        largest = exponents.max(axis=axes, keepdims=True)
+        shift = xp.where(xp.isinf(largest), largest.dtype.type(0), largest)
+        return (xp.log(xp.exp(exponents - shift).sum(axis=axes, keepdims=True)) + shift).astype(x.dtype)

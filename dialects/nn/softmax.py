@@ -1,4 +1,4 @@
-"""Softmax and its logarithm."""
+"""Softmax, its logarithm, and its limit Hardmax."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .types import Abstract, Array, dims_of, normalize_axis
 
 
 class SoftmaxLikeOp(UnaryOp):
-    """A normalisation of exponentials along `axis`."""
+    """A function of the elements along `axis`, to as many."""
 
     POINTWISE: ClassVar = False
 
@@ -82,3 +82,22 @@ class LogSoftmaxOp(SoftmaxLikeOp):
         y = _shifted(xp, x, axis)
         y -= xp.log(xp.exp(y).sum(axis=axis, keepdims=True))
         return y
+
+
+@irdl_op_definition
+class HardmaxOp(SoftmaxLikeOp):
+    """1 for the first largest element along `axis`, else 0. ONNX Hardmax,
+    https://onnx.ai/onnx/operators/onnx__Hardmax.html
+    """
+
+    name = "nn.hardmax"
+    ONNX: ClassVar = Onnx("Hardmax", since=1)
+
+    def evaluate(self, xp: Any, x: Array) -> Array:
+        """Whether an index is that of the largest."""
+        if not x.size:
+            return x
+        axis = normalize_axis(integer(self.axis), x.ndim)
+        rows = xp.moveaxis(xp.atleast_1d(x), axis, -1)
+        first = rows.argmax(axis=-1)[..., None] == xp.arange(rows.shape[-1])
+        return xp.moveaxis(first, -1, axis).reshape(x.shape).astype(x.dtype)

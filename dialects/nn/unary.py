@@ -138,3 +138,27 @@ class CeilOp(FloatOp):
     def evaluate(self, xp: Any, x: Array) -> Array:
         """`ceil(x)`"""
         return xp.ceil(x)
+
+
+@irdl_op_definition
+class RoundOp(FloatOp):
+    """The nearest integer; of two, the even one. ONNX Round, https://onnx.ai/onnx/operators/onnx__Round.html"""
+
+    name = "nn.round"
+    ONNX: ClassVar = Onnx("Round", since=11)
+
+    def evaluate(self, xp: Any, x: Array) -> Array:
+        """`rint(x)`"""
+        return xp.rint(x)
+
+
+@irdl_op_definition
+class SignOp(NumericOp):
+    """-1, 0 or 1; a NaN stays a NaN. ONNX Sign, https://onnx.ai/onnx/operators/onnx__Sign.html"""
+
+    name = "nn.sign"
+    ONNX: ClassVar = Onnx("Sign", since=9)
+
+    def evaluate(self, xp: Any, x: Array) -> Array:
+        """`sign(x)`; CuPy's of a NaN is 0."""
+        return xp.where(x != x, x, xp.sign(x)) if x.dtype.kind == "f" else xp.sign(x)

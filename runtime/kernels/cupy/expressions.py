@@ -14,6 +14,9 @@ template <typename A> __device__ __forceinline__ A hard_sigmoid(A x, A alpha, A 
   return larger(smaller(alpha * x + beta, A(1)), A(0));
 }
 template <typename A> __device__ __forceinline__ A softplus(A x) { return relu(x) + log1p(exp(-abs(x))); }
+template <typename A> __device__ __forceinline__ A shrink(A x, A lambd, A bias) {
+  return x < -lambd ? x + bias : x > lambd ? x - bias : x != x ? x : A(0);
+}
 template <typename A> __device__ __forceinline__ A gelu(A x, A root_half) {
   return x * A(0.5) * (A(1) + erf(x * root_half));
 }
@@ -31,11 +34,16 @@ ACTIVATIONS: dict[str, Callable[[str, str, tuple[float, ...]], str]] = {
     "leaky_relu": lambda x, t, p: f"(relu({x}) + {literal(p[0], t)} * below({x}))",
     "elu": lambda x, t, p: f"elu({x}, {literal(p[0], t)})",
     "selu": lambda x, t, p: f"({literal(p[1], t)} * elu({x}, {literal(p[0], t)}))",
+    "celu": lambda x, t, p: f"(relu({x}) + {literal(p[0], t)} * expm1(below({x}) / {literal(p[0], t)}))",
+    "thresholded_relu": lambda x, t, p: f"({x} <= {literal(p[0], t)} ? {literal(0, t)} : {x})",
+    "shrink": lambda x, t, p: f"shrink({x}, {literal(p[0], t)}, {literal(p[1], t)})",
+    "softsign": lambda x, t, p: f"({x} / ({literal(1, t)} + abs({x})))",
     "sigmoid": lambda x, t, p: f"sigmoid({x})",
     "hard_sigmoid": lambda x, t, p: f"hard_sigmoid({x}, {literal(p[0], t)}, {literal(p[1], t)})",
     "hard_swish": lambda x, t, p: f"({x} * hard_sigmoid({x}, {literal(1 / 6, t)}, {literal(0.5, t)}))",
     "tanh": lambda x, t, p: f"tanh({x})",
     "softplus": lambda x, t, p: f"softplus({x})",
+    "mish": lambda x, t, p: f"({x} * tanh(softplus({x})))",
     "gelu": lambda x, t, p: f"gelu({x}, {literal(_SQRT_HALF, t)})",
     "gelu_tanh": lambda x, t, p: f"gelu_tanh({x}, {literal(_SQRT_2_BY_PI, t)}, {literal(0.044715, t)})",
     "swish": lambda x, t, p: f"({x} * sigmoid({literal(p[0], t)} * {x}))",

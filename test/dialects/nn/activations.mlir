@@ -21,6 +21,13 @@ func.func @activations(%x: tensor<2x3xf32>, %slope: tensor<3xf32>) {
   %14 = nn.swish %x : tensor<2x3xf32>
   %15 = nn.swish %x alpha = 1.5 : tensor<2x3xf32>
   %16 = nn.leaky_relu %x alpha = (0x7f800000 : f32) : tensor<2x3xf32>
+  %17 = nn.celu %x : tensor<2x3xf32>
+  %18 = nn.celu %x alpha = 2.0 : tensor<2x3xf32>
+  %19 = nn.thresholded_relu %x alpha = 0.5 : tensor<2x3xf32>
+  %20 = nn.shrink %x : tensor<2x3xf32>
+  %21 = nn.shrink %x lambd = 1.5 bias = 0.5 : tensor<2x3xf32>
+  %22 = nn.softsign %x : tensor<2x3xf32>
+  %23 = nn.mish %x : tensor<2x3xf32>
   func.return
 }
 
@@ -42,6 +49,13 @@ func.func @activations(%x: tensor<2x3xf32>, %slope: tensor<3xf32>) {
 // CHECK-NEXT:   %14 = nn.swish %x : tensor<2x3xf32>
 // CHECK-NEXT:   %15 = nn.swish %x alpha = 1.5 : tensor<2x3xf32>
 // CHECK-NEXT:   %16 = nn.leaky_relu %x alpha = (0x7f800000 : f32) : tensor<2x3xf32>
+// CHECK-NEXT:   %17 = nn.celu %x : tensor<2x3xf32>
+// CHECK-NEXT:   %18 = nn.celu %x alpha = 2.0 : tensor<2x3xf32>
+// CHECK-NEXT:   %19 = nn.thresholded_relu %x alpha = 0.5 : tensor<2x3xf32>
+// CHECK-NEXT:   %20 = nn.shrink %x : tensor<2x3xf32>
+// CHECK-NEXT:   %21 = nn.shrink %x lambd = 1.5 bias = 0.5 : tensor<2x3xf32>
+// CHECK-NEXT:   %22 = nn.softsign %x : tensor<2x3xf32>
+// CHECK-NEXT:   %23 = nn.mish %x : tensor<2x3xf32>
 
 func.func @clips(%x: tensor<2x3xf32>, %low: tensor<f32>, %high: tensor<f32>) {
   %0 = nn.clip %x min %low max %high : (tensor<2x3xf32>, tensor<f32>, tensor<f32>) -> tensor<2x3xf32>
@@ -61,6 +75,7 @@ func.func @softmaxes(%x: tensor<?x3xf32>) {
   %0 = nn.softmax %x : tensor<?x3xf32>
   %1 = nn.softmax %x axis = 0 : tensor<?x3xf32>
   %2 = nn.log_softmax %x axis = 1 : tensor<?x3xf32>
+  %3 = nn.hardmax %x axis = 0 : tensor<?x3xf32>
   func.return
 }
 
@@ -68,6 +83,7 @@ func.func @softmaxes(%x: tensor<?x3xf32>) {
 // CHECK-NEXT:   %0 = nn.softmax %x : tensor<?x3xf32>
 // CHECK-NEXT:   %1 = nn.softmax %x axis = 0 : tensor<?x3xf32>
 // CHECK-NEXT:   %2 = nn.log_softmax %x axis = 1 : tensor<?x3xf32>
+// CHECK-NEXT:   %3 = nn.hardmax %x axis = 0 : tensor<?x3xf32>
 
 func.func @attributes(%x: tensor<1x1x4x4xf32>, %w: tensor<1x1x1x1xf32>) {
   %0 = nn.conv %x, %w activation = relu : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
@@ -85,6 +101,11 @@ func.func @attributes(%x: tensor<1x1x4x4xf32>, %w: tensor<1x1x1x1xf32>) {
   %12 = nn.conv %x, %w activation = gelu : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
   %13 = nn.conv %x, %w activation = gelu_tanh : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
   %14 = nn.conv %x, %w activation = swish<1.0> : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
+  %15 = nn.conv %x, %w activation = celu<1.5> : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
+  %16 = nn.conv %x, %w activation = thresholded_relu<1.0> : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
+  %17 = nn.conv %x, %w activation = shrink<0.5, 0.0> : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
+  %18 = nn.conv %x, %w activation = softsign : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
+  %19 = nn.conv %x, %w activation = mish : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
   func.return
 }
 
@@ -104,3 +125,8 @@ func.func @attributes(%x: tensor<1x1x4x4xf32>, %w: tensor<1x1x1x1xf32>) {
 // CHECK-NEXT:   %12 = nn.conv %x, %w activation = gelu : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
 // CHECK-NEXT:   %13 = nn.conv %x, %w activation = gelu_tanh : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
 // CHECK-NEXT:   %14 = nn.conv %x, %w activation = swish<1.0> : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
+// CHECK-NEXT:   %15 = nn.conv %x, %w activation = celu<1.5> : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
+// CHECK-NEXT:   %16 = nn.conv %x, %w activation = thresholded_relu<1.0> : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
+// CHECK-NEXT:   %17 = nn.conv %x, %w activation = shrink<0.5, 0.0> : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
+// CHECK-NEXT:   %18 = nn.conv %x, %w activation = softsign : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
+// CHECK-NEXT:   %19 = nn.conv %x, %w activation = mish : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>

@@ -14,6 +14,8 @@ func.func @arithmetic(%a: tensor<2x3xf32>, %b: tensor<?x1xf32>, %c: tensor<2x3xf
   %7 = nn.max [%a, %c] : tensor<2x3xf32>
   %8 = nn.min [%a] : tensor<2x3xf32>
   %9 = nn.mean [%a, %c] : tensor<2x3xf32>
+  %10 = nn.mod %a, %c fmod = 1 : tensor<2x3xf32>
+  %11 = nn.mod %i, %i : tensor<3xi64>
   func.return
 }
 
@@ -28,6 +30,8 @@ func.func @arithmetic(%a: tensor<2x3xf32>, %b: tensor<?x1xf32>, %c: tensor<2x3xf
 // CHECK-NEXT:   %7 = nn.max [%a, %c] : tensor<2x3xf32>
 // CHECK-NEXT:   %8 = nn.min [%a] : tensor<2x3xf32>
 // CHECK-NEXT:   %9 = nn.mean [%a, %c] : tensor<2x3xf32>
+// CHECK-NEXT:   %10 = nn.mod %a, %c fmod = 1 : tensor<2x3xf32>
+// CHECK-NEXT:   %11 = nn.mod %i, %i : tensor<3xi64>
 
 func.func @selection(%a: tensor<2x3xf32>, %b: tensor<3xf32>) {
   %0 = nn.equal %a, %b : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2x3xi1>
@@ -49,6 +53,8 @@ func.func @functions(%x: tensor<2x3xf32>) {
   %6 = nn.erf %x : tensor<2x3xf32>
   %7 = nn.floor %x : tensor<2x3xf32>
   %8 = nn.ceil %x : tensor<2x3xf32>
+  %9 = nn.round %x : tensor<2x3xf32>
+  %10 = nn.sign %x : tensor<2x3xf32>
   func.return
 }
 
@@ -62,6 +68,8 @@ func.func @functions(%x: tensor<2x3xf32>) {
 // CHECK-NEXT:   %6 = nn.erf %x : tensor<2x3xf32>
 // CHECK-NEXT:   %7 = nn.floor %x : tensor<2x3xf32>
 // CHECK-NEXT:   %8 = nn.ceil %x : tensor<2x3xf32>
+// CHECK-NEXT:   %9 = nn.round %x : tensor<2x3xf32>
+// CHECK-NEXT:   %10 = nn.sign %x : tensor<2x3xf32>
 
 func.func @casts(%x: tensor<2x3xf32>) {
   %0 = nn.cast %x to = f16 : (tensor<2x3xf32>) -> tensor<2x3xf16>

@@ -37,6 +37,14 @@ CASES = [
     ("HardSwish", {}, 14),
     ("Tanh", {}, 13),
     ("Softplus", {}, 7),
+    ("Celu", {}, 12),
+    ("Celu", {"alpha": 2.5}, 21),
+    ("ThresholdedRelu", {}, 10),
+    ("ThresholdedRelu", {"alpha": -0.5}, 21),
+    ("Shrink", {}, 9),
+    ("Shrink", {"lambd": 1.5, "bias": 0.75}, 21),
+    ("Softsign", {}, 7),
+    ("Mish", {}, 18),
     ("Gelu", {}, 20),
     ("Gelu", {"approximate": "tanh"}, 20),
 ]
@@ -72,6 +80,16 @@ def test_swish(check_node):
 def test_relu_of_integers(check_node, dtype):
     (result,) = check_node("Relu", [np.array([-5, 0, 7], dtype)], opset=14)
     assert result.tolist() == [0, 0, 7]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "uint8"])
+def test_shrink_of_integers(check_node, dtype):
+    x = np.array([0, 1, 2, 3, 100], dtype) if dtype == "uint8" else np.array([-100, -2, -1, 0, 1, 2, 100], dtype)
+    (result,) = check_node("Shrink", [x], {"lambd": 1.5, "bias": 1.5}, against_ort=dtype == "int32")
+    expected = np.trunc(
+        np.sign(x.astype(float)) * np.where(np.abs(x.astype(float)) > 1.5, np.abs(x.astype(float)) - 1.5, 0)
+    )
+    np.testing.assert_array_equal(result, expected.astype(dtype))
 
 
 @pytest.mark.parametrize("slope", [(2, 3, 4), (3, 1), (4,), (1,), ()])
@@ -129,6 +147,11 @@ def test_functions_are_warning_free_and_keep_nan(kind, parameters, dtype):
         (("softplus",), lambda x: math.log(1 + math.exp(x))),
         (("gelu",), lambda x: x / 2 * (1 + math.erf(x / math.sqrt(2)))),
         (("gelu_tanh",), lambda x: x / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))),
+        (("celu", 2), lambda x: max(0, x) + min(0, 2 * (math.exp(x / 2) - 1))),
+        (("thresholded_relu", 0.75), lambda x: x if x > 0.75 else 0),
+        (("shrink", 0.75, 0.25), lambda x: x + 0.25 if x < -0.75 else x - 0.25 if x > 0.75 else 0),
+        (("softsign",), lambda x: x / (1 + abs(x))),
+        (("mish",), lambda x: x * math.tanh(math.log(1 + math.exp(x)))),
         (("swish", 2), lambda x: x / (1 + math.exp(-2 * x))),
     ],
     ids=lambda a: a[0] if isinstance(a, tuple) else "",

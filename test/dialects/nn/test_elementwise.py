@@ -7,7 +7,8 @@ import pytest
 from xdsl.dialects.builtin import f32, i1, i32, i64
 from xdsl.utils.test_value import create_ssa_value
 
-from nnfuse.dialects.nn.elementwise import AddOp, DivOp, EqualOp, PowOp, SumOp, WhereOp
+from nnfuse.dialects.nn.comparison import EqualOp
+from nnfuse.dialects.nn.elementwise import AddOp, DivOp, PowOp, SumOp, WhereOp
 from nnfuse.dialects.nn.types import tensor
 from nnfuse.errors import CompileError
 
@@ -200,3 +201,44 @@ def test_operands_that_do_not_fit(build, message):
 def test_unknown_sizes_broadcast():
     assert AddOp(value(f32, None, 3), value(f32, 2, 1)).result.type == tensor(f32, [2, 3])
     assert AddOp(value(f32, None), value(f32, 1)).result.type == tensor(f32, [None])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint8", "uint64"])
+@pytest.mark.parametrize("fmod", [0, 1])
+def test_mod_of_integers(check_node, dtype, fmod):
+    a, b = np.array([[7], [100], [9]]), np.array([3, 7, 1, 5])
+    if dtype.startswith("i"):
+        a, b = np.concatenate([a, -a]), np.concatenate([b, -b])
+    (result,) = check_node("Mod", [a.astype(dtype), b.astype(dtype)], {"fmod": fmod}, opset=10)
+    np.testing.assert_array_equal(result, (np.fmod if fmod else np.mod)(a, b))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_mod_of_floats(check_node, dtype):
+    a, b = np.array([[-7.5], [7.5], [2.25], [-0.5]], dtype), np.array([2, -2, 0.75, 100], dtype)
+    check_node("Mod", [a, b], {"fmod": 1}, opset=13)
+    check_node("Mod", [a, b], {"fmod": 0}, opset=28, expected=[a - np.floor(a / b) * b])
+
+
+def test_mod_of_special_floats(check_node):
+    """By the table of opset 28."""
+    nan, inf = np.nan, np.inf
+    cases = {(0.0, -2.0): -0.0, (inf, 3): nan, (3, 0): nan, (2, inf): 2, (-2, inf): inf, (2, -inf): -inf, (nan, 1): nan}
+    a, b = (np.array(v, np.float32) for v in zip(*cases, strict=True))
+    (result,) = check_node("Mod", [a, b], {"fmod": 0}, opset=28, against_ort=False)
+    np.testing.assert_array_equal(result, np.array(list(cases.values()), np.float32))
+    assert np.signbit(result[0])
+    (result,) = check_node("Mod", [a, b], {"fmod": 1}, opset=28, against_ort=False)
+    np.testing.assert_array_equal(result, np.fmod(a, b))
+
+
+def test_mod_of_floats_needs_fmod(check_node):
+    x = np.ones(2, np.float32)
+    with pytest.raises(CompileError, match=r"Mod of f32 needs fmod = 1 in opset 13"):
+        check_node("Mod", [x, x], opset=13)
+
+
+def test_mod_of_large_integers_is_exact(check_node):
+    a, b = np.array([2**62 + 1, -(2**62) - 1], np.int64), np.array([10], np.int64)
+    (result,) = check_node("Mod", [a, b], {"fmod": 1})
+    assert result.tolist() == [5, -5]

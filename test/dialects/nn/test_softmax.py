@@ -1,4 +1,4 @@
-"""nn.softmax and nn.log_softmax against ONNX Runtime, in their old and new meaning."""
+"""nn.softmax, nn.log_softmax and nn.hardmax against ONNX Runtime, in their old and new meaning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nnfuse.errors import CompileError
 RNG = np.random.default_rng(4)
 
 
-@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax", "Hardmax"])
 @pytest.mark.parametrize("opset", [7, 11, 12, 13])
 @pytest.mark.parametrize("axis", [None, -1, 0, 1, 2, -3])
 @pytest.mark.parametrize("shape", [(2, 3, 4), (2, 5, 1, 1), (1, 1, 1), (3, 0, 2)])
@@ -50,6 +50,13 @@ def test_large_values_do_not_overflow(check_node, op):
 @pytest.mark.parametrize("dtype", ["float64", "float16"])
 def test_other_types(check_node, op, dtype):
     check_node(op, [RNG.standard_normal((3, 10)).astype(dtype)], against_ort=dtype == "float64")
+
+
+def test_hardmax_marks_the_first_of_equals(check_node):
+    x = np.array([[1, 3, 3], [2, 0, 2]], np.float32)
+    assert check_node("Hardmax", [x])[0].tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert check_node("Hardmax", [x], {"axis": 0})[0].tolist() == [[0, 1, 1], [1, 0, 0]]
+    assert check_node("Hardmax", [x.astype(np.float16)], against_ort=False)[0].dtype == np.float16
 
 
 def test_operands_that_do_not_fit():

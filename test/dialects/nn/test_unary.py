@@ -16,11 +16,11 @@ from nnfuse.dialects.nn.unary import AbsOp, ErfOp, ExpOp
 from nnfuse.errors import CompileError
 
 RNG = np.random.default_rng(1)
-FUNCTIONS = ["Neg", "Abs", "Exp", "Log", "Sqrt", "Reciprocal", "Erf", "Floor", "Ceil"]
+FUNCTIONS = ["Neg", "Abs", "Exp", "Log", "Sqrt", "Reciprocal", "Erf", "Floor", "Ceil", "Round", "Sign"]
 
 
 @pytest.mark.parametrize("op", FUNCTIONS)
-@pytest.mark.parametrize("opset", [9, 13])
+@pytest.mark.parametrize("opset", [11, 13])
 def test_f32(check_node, op, opset):
     x = RNG.standard_normal((3, 40)).astype(np.float32) * 3
     check_node(op, [np.abs(x) + 0.1 if op in ("Log", "Sqrt") else x], opset=opset)
@@ -44,16 +44,30 @@ def test_f16(check_node, op):
     check_node(op, [x], against_ort=op != "Erf")
 
 
-@pytest.mark.parametrize("op", ["Neg", "Abs"])
+@pytest.mark.parametrize("op", ["Neg", "Abs", "Sign"])
 @pytest.mark.parametrize("dtype", ["int8", "int32", "int64"])
 def test_integers(check_node, op, dtype):
     check_node(op, [np.array([-100, -1, 0, 100], dtype)])
 
 
-@pytest.mark.parametrize("op", ["Exp", "Sqrt", "Reciprocal", "Erf", "Floor", "Ceil", "Log"])
+@pytest.mark.parametrize("op", ["Exp", "Sqrt", "Reciprocal", "Erf", "Floor", "Ceil", "Log", "Round"])
 def test_special_values(check_node, op):
     x = np.array([np.nan, np.inf, -np.inf, 0, -0.0, -1.5, 1e-30, 80, -104], np.float32)
     check_node(op, [x])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_round_to_even(check_node, dtype):
+    x = np.array([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 0.49, -1.51], dtype)
+    (result,) = check_node("Round", [x], opset=22, against_ort=dtype != "float16")
+    assert result.tolist() == [-2, -2, 0, 0, 2, 2, 0, -2]
+
+
+def test_sign(check_node):
+    x = np.array([-np.inf, -3, -0.0, 0, 1e-40, np.inf], np.float32)
+    assert check_node("Sign", [x], opset=13)[0].tolist() == [-1, -1, 0, 0, 1, 1]
+    assert np.isnan(check_node("Sign", [np.array([np.nan], np.float32)], opset=13, against_ort=False)[0]).all()
+    assert check_node("Sign", [np.array([0, 255], np.uint8)])[0].tolist() == [0, 1]
 
 
 def test_bf16_is_rounded_once():

@@ -1,0 +1,113 @@
+"""What of an ONNX model nnfuse does not do, all of it: an import that goes on behind what it cannot import."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from onnx import ModelProto, NodeProto
+from xdsl.dialects.builtin import TensorType
+from xdsl.ir import Attribute
+
+from ..errors import CompileError, UnsupportedError
+from .onnx_files import not_utf8, tensor_type
+from .onnx_graphs import check_schema, domain_of, name_of, sorted_nodes
+from .onnx_to_nn import GraphImporter
+
+
+@dataclass(frozen=True)
+class Support:
+    """A model's number of `nodes`, a line for each thing `unsupported`, and the nodes whose operands are not known.
+
+    Of those, `unchecked` of them, the operator and the attributes were checked, but not the shapes.
+    """
+
+    nodes: int
+    unsupported: list[str]
+    unchecked: int
+
+
+def check_support(model: ModelProto) -> Support:
+    """Everything in `model` that cannot be imported; raises CompileError where the model itself is wrong."""
+    try:
+        return _Checker(model).check()
+    except UnsupportedError as e:  # the opset: nothing else can be said then
+        return Support(len(model.graph.node), [str(e)], len(model.graph.node))
+    except UnicodeDecodeError:
+        raise not_utf8() from None
+
+
+class _Checker(GraphImporter):
+    """What a node that cannot be imported would give has its declared type, or is not known at all."""
+
+    def __init__(self, model: ModelProto):
+        super().__init__(model)
+        self.found: dict[str, list[str]] = {}
+        self.doubtful: set[str] = set()
+        self.unchecked = 0
+
+    def check(self) -> Support:
+        """See `check_support`."""
+        nodes = sorted_nodes(self.graph)
+        for operator, names in self._unknown_operators(nodes).items():
+            self.found[f"the operator {operator} is not supported"] = names
+        for sparse in self.graph.sparse_initializer:
+            self.found.setdefault("sparse initializers are not supported", []).append(sparse.values.name)
+        initializers = {t.name: t for t in self.graph.initializer}
+        for info in self.graph.input:
+            if info.name not in initializers:
+                with self._collect(info.name):
+                    self._argument(info)
+        for proto in initializers.values():
+            with self._collect(proto.name):
+                self._initializer(proto)
+        for node in nodes:
+            self._check_node(node)
+        return Support(len(nodes), [_line(what, names) for what, names in self.found.items()], self.unchecked)
+
+    @contextmanager
+    def _collect(self, name: str) -> Generator[None]:
+        try:
+            yield
+        except UnsupportedError as e:
+            hint = f" ({e.hint})" if e.hint else ""
+            self.found.setdefault(f"{e.message}{hint}", []).append(e.node or name)
+
+    def _check_node(self, node: NodeProto) -> None:
+        inputs = [i for i in node.input if i]
+        doubtful = any(i in self.doubtful for i in inputs)
+        if self._is_known(node):
+            with self._collect(name_of(node)):
+                if all(i in self.values for i in inputs):
+                    try:
+                        self._node(node)
+                    except CompileError as e:
+                        if isinstance(e, UnsupportedError) or not doubtful:
+                            raise
+                        self.unchecked += 1
+                else:
+                    self.unchecked += 1
+                    check_schema(node, domain_of(node.domain), self.opsets[domain_of(node.domain)])
+        for output in filter(None, node.output):
+            if output not in self.values:
+                doubtful = True
+                if (type_ := self._declared_type(output)) is not None:
+                    self._define(output, self.block.insert_arg(type_, len(self.block.args)))
+        if doubtful:
+            self.doubtful.update(filter(None, node.output))
+
+    def _declared_type(self, name: str) -> TensorType[Attribute] | None:
+        info = self.declared.get(name)
+        if info is None or not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
+            return None
+        type_ = info.type.tensor_type
+        dims = [d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in type_.shape.dim]
+        try:
+            return tensor_type(type_.elem_type, dims, name)
+        except CompileError:
+            return None
+
+
+def _line(what: str, names: Sequence[str]) -> str:
+    return f"{what}: {names[0]}" if len(names) == 1 else f"{what}: {len(names)} nodes, first {names[0]}"
