@@ -13,6 +13,14 @@ def escape_name(name: str) -> str:
     )
 
 
+def unescape_name(text: str) -> str:
+    """The name that `escape_name` wrote as `text`; raises CompileError where it cannot have."""
+    try:
+        return text.encode("ascii").decode("unicode_escape") if "\\" in text else text
+    except UnicodeError:
+        raise CompileError(f"'{text}' has a backslash that escapes nothing", hint="write it twice") from None
+
+
 def printable(text: str) -> str:
     """`text` with control and bidirectional characters written as escapes, for one line on a terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -11,9 +11,10 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, ModelProto, TensorProto, external_data_helper, helper, numpy_helper
+from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute
 
-from ..dialects.nn.types import Array, dtype_of, element_of, format_dims, product
+from ..dialects.nn.types import Array, dtype_of, element_of, format_dims, product, tensor
 from ..errors import CompileError, UnsupportedError
 
 
@@ -59,8 +60,8 @@ def not_utf8() -> CompileError:
 
 def weights(model: ModelProto) -> Iterator[tuple[str, TensorProto]]:
     """The tensors of a model that can be parameters, by name: initializers, and what Constant nodes hold."""
-    for tensor in model.graph.initializer:
-        yield tensor.name, tensor
+    for proto in model.graph.initializer:
+        yield proto.name, proto
     for node in model.graph.node:
         if node.op_type == "Constant" and node.output and node.attribute:
             value = node.attribute[0]
@@ -84,31 +85,28 @@ def to_array(proto: TensorProto) -> Array:
         raise CompileError(f"the tensor's data cannot be read: {e}", proto.name) from None
 
 
-def check_tensor(proto: TensorProto) -> Attribute:
-    """The element type of a tensor; raises CompileError where its data are not as many as its dims and type say."""
-    element = tensor_element(proto.data_type, proto.name)
-    dims = format_dims(proto.dims)
-    if any(d < 0 for d in proto.dims):
-        raise CompileError(f"the tensor has a negative dimension: {list(proto.dims)}", proto.name)
+def check_tensor(proto: TensorProto) -> TensorType[Attribute]:
+    """The type of a tensor; raises CompileError where its data are not as many as its dims and type say."""
+    type_ = tensor_type(proto.data_type, proto.dims, proto.name)
     if external_data_helper.uses_external_data(proto):
         raise CompileError("the tensor's data are in another file", proto.name, "load the model by its path")
     if proto.HasField("segment"):
         raise UnsupportedError("tensors in segments are not supported", proto.name)
     count = cast(int, product(proto.dims))
     if proto.HasField("raw_data"):
-        needed, given, unit = count * dtype_of(element).itemsize, len(proto.raw_data), "bytes"
+        needed, given, unit = count * dtype_of(type_.element_type).itemsize, len(proto.raw_data), "bytes"
     else:
         field = helper.tensor_dtype_to_field(proto.data_type)
         needed, given, unit = count, len(getattr(proto, field)), f"elements in {field}"
     if needed != given:
-        raise CompileError(f"the tensor {dims} needs {needed} {unit}, but has {given}", proto.name)
-    return element
+        raise CompileError(f"the tensor {format_dims(proto.dims)} needs {needed} {unit}, but has {given}", proto.name)
+    return type_
 
 
-def tensor_element(data_type: int, name: str) -> Attribute:
-    """The element type of ONNX's number `data_type`; errors name the value `name`."""
+def tensor_type(data_type: int, dims: Iterable[int | None], name: str) -> TensorType[Attribute]:
+    """The tensor type with the element type of ONNX's number `data_type`; errors name the value `name`."""
     try:
-        return element_of(helper.tensor_dtype_to_np_dtype(data_type))
+        return tensor(element_of(helper.tensor_dtype_to_np_dtype(data_type)), dims)
     except (KeyError, TypeError, ValueError):
         raise CompileError(f"unknown element type {data_type}", name) from None
     except CompileError as e:

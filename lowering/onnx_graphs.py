@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from ..errors import CompileError, UnsupportedError
-from .onnx_files import to_array
+from .onnx_files import not_utf8, to_array
 
 OLDEST_OPSET = 7
 """The oldest ONNX opset that is read."""
@@ -42,6 +42,27 @@ def opsets_of(model: ModelProto) -> dict[str, int]:
     return opsets
 
 
+def check_names(model: ModelProto) -> None:
+    """Raise CompileError where a name is not UTF-8: protobuf then gives its bytes, or fails, when it is read."""
+    if not all(isinstance(name, str) for name in _names(model)):
+        raise not_utf8()
+
+
+def _names(model: ModelProto) -> Iterator[Any]:
+    graph = model.graph
+    yield from (entry.domain for entry in model.opset_import)
+    for function in model.functions:
+        yield from (function.domain, function.name)
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    for info in (*graph.input, *graph.value_info, *graph.output):
+        yield info.name
+        yield from (dim.dim_param for dim in info.type.tensor_type.shape.dim)
+    yield from (tensor.name for tensor in graph.initializer)
+    yield from (sparse.values.name for sparse in graph.sparse_initializer)
+
+
 def sorted_nodes(graph: GraphProto) -> list[NodeProto]:
     """The nodes with each after those it reads from; raises CompileError on missing, duplicate or circular names."""
     available = {i.name for i in graph.input} | {t.name for t in graph.initializer}
@@ -49,7 +70,9 @@ def sorted_nodes(graph: GraphProto) -> list[NodeProto]:
     producers: dict[str, NodeProto] = {}
     for names, what in ((graph.input, "input"), (graph.initializer, "initializer")):
         for name, count in Counter(n.name for n in cast(Any, names)).items():
-            if count > 1 or not name:
+            if not name:
+                raise CompileError(f"the graph has {what}s without a name")
+            if count > 1:
                 raise CompileError(f"{count} of the graph's {what}s have the name '{name}'")
     for node in graph.node:
         for output in filter(None, node.output):

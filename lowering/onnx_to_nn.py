@@ -23,8 +23,8 @@ from ..dialects.nn.constant import ConstantOp, ParameterOp, may_be_inline
 from ..dialects.nn.types import Array, compatible, element_of, is_float, product, tensor
 from ..errors import CompileError, UnsupportedError, escape_name
 from ..rewriting import name_location
-from .onnx_files import check_tensor, load_model, not_utf8, tensor_element, to_array
-from .onnx_graphs import check_schema, domain_of, name_of, opsets_of, sorted_nodes
+from .onnx_files import check_tensor, load_model, not_utf8, tensor_type, to_array
+from .onnx_graphs import check_names, check_schema, domain_of, name_of, opsets_of, sorted_nodes
 
 LOG = logging.getLogger("nnfuse")
 
@@ -41,7 +41,7 @@ def import_model(model: ModelProto, parameters: str | None = None, size: int | N
     """
     attributes: dict[str, Attribute] = {}
     if parameters is not None:
-        attributes["nn.parameters"] = StringAttr(parameters)
+        attributes["nn.parameters"] = StringAttr(escape_name(parameters))
     if size is not None:
         attributes["nn.parameters_size"] = IntegerAttr(size, i64)
     try:
@@ -61,6 +61,7 @@ class GraphImporter:
     """Imports one graph. Values are kept by their ONNX names; nodes may come in any order."""
 
     def __init__(self, model: ModelProto):
+        check_names(model)
         self.graph: GraphProto = model.graph
         self.functions = {(domain_of(f.domain), f.name) for f in model.functions}
         self.opsets = opsets_of(model)
@@ -97,21 +98,26 @@ class GraphImporter:
 
     def _check_supported(self, nodes: Sequence[NodeProto]) -> None:
         """Raise one UnsupportedError that lists every operator without a class."""
-        missing: dict[str, list[str]] = {}
-        for node in nodes:
-            domain = domain_of(node.domain)
-            if domain not in self.opsets:
-                raise CompileError(f"the model imports no opset for the domain '{domain or 'ai.onnx'}'", name_of(node))
-            operator = domain, node.op_type
-            if operator not in op_classes() or operator in self.functions:
-                missing.setdefault(f"{domain}.{node.op_type}" if domain else node.op_type, []).append(name_of(node))
-        if missing:
+        if missing := self._unknown_operators(nodes):
             listed = ", ".join(f"{op} ({len(names)}, first {names[0]})" for op, names in missing.items())
             raise UnsupportedError(f"{len(missing)} operator(s) are not supported: {listed}")
         if self.graph.sparse_initializer:
             raise UnsupportedError(
                 "sparse initializers are not supported", self.graph.sparse_initializer[0].values.name
             )
+
+    def _unknown_operators(self, nodes: Sequence[NodeProto]) -> dict[str, list[str]]:
+        """The nodes without a class, by operator. Every class is of ONNX's own domain, whose opset is imported."""
+        missing: dict[str, list[str]] = {}
+        for node in nodes:
+            if not self._is_known(node):
+                domain = domain_of(node.domain)
+                missing.setdefault(f"{domain}.{node.op_type}" if domain else node.op_type, []).append(name_of(node))
+        return missing
+
+    def _is_known(self, node: NodeProto) -> bool:
+        operator = domain_of(node.domain), node.op_type
+        return operator in op_classes() and operator not in self.functions
 
     def _argument(self, info: ValueInfoProto) -> Any:
         dims: list[int | None] = []
@@ -121,16 +127,16 @@ class GraphImporter:
             known = dim.HasField("dim_value") and dim.dim_value >= 0
             dims.append(dim.dim_value if known else None)
             names.append("" if known else (dim.dim_param or f"{info.name}_dim_{axis}"))
-        argument = self.block.insert_arg(tensor(tensor_element(type_.elem_type, info.name), dims), len(self.block.args))
+        argument = self.block.insert_arg(tensor_type(type_.elem_type, dims, info.name), len(self.block.args))
         self._define(info.name, argument)
         return _named(info.name, names)
 
     def _initializer(self, proto: TensorProto) -> None:
-        element = check_tensor(proto)
-        if may_be_inline(element, product(proto.dims)):
+        type_ = check_tensor(proto)
+        if may_be_inline(type_.element_type, product(proto.dims)):
             value = self._constant(to_array(proto), proto.name, proto.name)
         else:
-            value = self._parameter(proto.name, tensor(element, proto.dims))
+            value = self._parameter(proto.name, type_)
         self._define(proto.name, value)
 
     def _node(self, node: NodeProto) -> None:
@@ -216,7 +222,7 @@ class GraphImporter:
         type_ = info.type.tensor_type
         dims = [d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in type_.shape.dim]
         try:
-            declared = tensor(tensor_element(type_.elem_type, info.name), dims)
+            declared = tensor_type(type_.elem_type, dims, info.name)
         except CompileError:
             return
         if not compatible(declared, value.type):

@@ -14,7 +14,7 @@ from safetensors import numpy as safetensors_numpy
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 
 from ..dialects.nn.types import Array
-from ..errors import CompileError, escape_name
+from ..errors import CompileError, escape_name, unescape_name
 from ..lowering.onnx_files import load_model, parse_model, to_array, weights
 from ..lowering.onnx_to_nn import import_model
 
@@ -74,9 +74,14 @@ def open_parameters(module: ModuleOp, folder: Path, override: str | None = None)
     Raises CompileError where the file is missing or is not of the size the module states.
     """
     named, size = module.attributes.get("nn.parameters"), module.attributes.get("nn.parameters_size")
-    if override is None and not isinstance(named, StringAttr):
+    if override is not None:
+        path = Path(override)
+    elif named is None:
         return {}
-    path = Path(override) if override is not None else folder / cast(StringAttr, named).data
+    elif isinstance(named, StringAttr):
+        path = folder / unescape_name(named.data)
+    else:
+        raise CompileError(f"nn.parameters is {named}, which is no path", hint="write other characters as \\xNN")
     if not path.is_file():
         raise CompileError(f"the parameter file '{path}' is missing", hint="name it with --parameters")
     if override is None and isinstance(size, IntegerAttr) and path.stat().st_size != size.value.data:
@@ -91,6 +96,6 @@ def save_parameters(path: Path, values: Mapping[str, Array]) -> None:
     """Write `values` as a `.safetensors` file, whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
     cast(Any, safetensors_numpy).save_file(
-        {name: np.ascontiguousarray(value) for name, value in values.items()}, str(temporary)
+        {name: np.asarray(value, order="C") for name, value in values.items()}, str(temporary)
     )
     temporary.replace(path)

@@ -139,7 +139,7 @@ def checked_plan(module: ModuleOp, max_bytes: int) -> Plan:
 
 
 def check_sizes(module: ModuleOp, max_bytes: int) -> None:
-    """Refuse a module with a value larger than `max_bytes`, before anything is allocated."""
+    """Refuse a module with a value, or an op at work, larger than `max_bytes`, before anything is allocated."""
     for op in module.walk():
         if isinstance(op, NNOp):
             for result in op.results:
@@ -150,6 +150,13 @@ def check_sizes(module: ModuleOp, max_bytes: int) -> None:
                         node_name(op),
                         "--max-bytes",
                     )
+            known = all(is_static(v.type) for v in (*op.operands, *op.results))
+            if known and (size := op.working_bytes()) > max_bytes:
+                raise CompileError(
+                    f"computing it needs {size} bytes, more than the limit of {max_bytes}",
+                    node_name(op),
+                    "--max-bytes",
+                )
 
 
 def host_ops(ops: Sequence[Any]) -> set[NNOp]:

@@ -14,7 +14,7 @@ from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException, ParseError, VerifyException
 from xdsl.xdsl_opt_main import xDSLOptMain
 
-from ..errors import CompileError
+from ..errors import CompileError, escape_name, unescape_name
 from .cli import OK, OutputFile, complain, first_lines, one_line_usage, run_tool
 
 TOOL = "fuse-opt"
@@ -151,10 +151,10 @@ class FuseOptMain(xDSLOptMain):
         elif os.path.isabs(declared.data):
             return
         else:
-            path = os.path.join(os.path.dirname(self.args.input_file or ""), declared.data)
+            path = os.path.join(os.path.dirname(self.args.input_file or ""), unescape_name(declared.data))
         folder = os.path.dirname(os.path.realpath(self.args.output_file)) if self.to_file() else os.getcwd()
         relative = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
-        module.attributes["nn.parameters"] = StringAttr(relative)
+        module.attributes["nn.parameters"] = StringAttr(escape_name(relative))
 
     # Passes and output
 

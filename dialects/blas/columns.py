@@ -66,7 +66,7 @@ class Im2colOp(NNOp):
     def working_bytes(self) -> int:
         """The padded input's."""
         dims = static_dims(dims_of(self.x.type))
-        batch, channels, *spatial = self.channels_first(dims)
+        batch, channels, *spatial = dims_first(self.layout, dims)
         return batch * channels * self.window(dims).padded(spatial) * dtype_of(element_type(self.x.type)).itemsize
 
     def infer(self, x: Abstract) -> TensorType[Attribute]:

@@ -27,8 +27,11 @@ from .clip import ClipOp
 from .comparison import EqualOp, GreaterOp, GreaterOrEqualOp, IsInfOp, IsNaNOp, LessOp, LessOrEqualOp
 from .constant import ConstantOp, NNConstants, ParameterOp
 from .conv import ConvOp, ConvTransposeOp
+from .cumulative import CumProdOp, CumSumOp
+from .einsum import EinsumOp
 from .elementwise import AddOp, DivOp, MaxOp, MeanOp, MinOp, ModOp, MulOp, PowOp, SubOp, SumOp, WhereOp
 from .gemm import GemmOp, MatMulOp
+from .generate import EyeLikeOp, OneHotOp, RangeOp, TriluOp
 from .index import GatherOp, SliceOp
 from .join import ConcatOp, SplitOp
 from .layout import ExpandOp, TileOp, TransposeOp
@@ -44,8 +47,17 @@ from .logic import (
     XorOp,
 )
 from .norm import BatchNormalizationOp, InstanceNormalizationOp, LayerNormalizationOp, LRNOp
+from .order import ArgMaxOp, ArgMinOp, TopKOp
 from .pad import PadOp
 from .pool import AveragePoolOp, GlobalAveragePoolOp, GlobalMaxPoolOp, MaxPoolOp
+from .random import (
+    BernoulliOp,
+    MultinomialOp,
+    RandomNormalLikeOp,
+    RandomNormalOp,
+    RandomUniformLikeOp,
+    RandomUniformOp,
+)
 from .reduce import (
     ReduceL1Op,
     ReduceL2Op,
@@ -60,7 +72,8 @@ from .reduce import (
 )
 from .reshape import FlattenOp, ReshapeOp, SqueezeOp, UnsqueezeOp
 from .resize import ResizeOp
-from .shape import ConstantOfShapeOp, DropoutOp, IdentityOp, ShapeOp
+from .select import CompressOp, NonZeroOp, UniqueOp
+from .shape import ConstantOfShapeOp, DropoutOp, IdentityOp, ShapeOp, SizeOp
 from .softmax import HardmaxOp, LogSoftmaxOp, SoftmaxOp
 from .trigonometry import (
     AcoshOp,
@@ -86,6 +99,7 @@ NN = Dialect(
         ConvTransposeOp,
         GemmOp,
         MatMulOp,
+        EinsumOp,
         MaxPoolOp,
         AveragePoolOp,
         GlobalAveragePoolOp,
@@ -171,6 +185,11 @@ NN = Dialect(
         ReduceLogSumExpOp,
         ReduceProdOp,
         ReduceSumSquareOp,
+        ArgMaxOp,
+        ArgMinOp,
+        TopKOp,
+        CumProdOp,
+        CumSumOp,
         BatchNormalizationOp,
         InstanceNormalizationOp,
         LayerNormalizationOp,
@@ -183,13 +202,27 @@ NN = Dialect(
         ExpandOp,
         TileOp,
         ShapeOp,
+        SizeOp,
         ConstantOfShapeOp,
         IdentityOp,
         DropoutOp,
+        EyeLikeOp,
+        OneHotOp,
+        RangeOp,
+        TriluOp,
+        BernoulliOp,
+        MultinomialOp,
+        RandomNormalLikeOp,
+        RandomNormalOp,
+        RandomUniformLikeOp,
+        RandomUniformOp,
         ConcatOp,
         SplitOp,
         SliceOp,
         GatherOp,
+        CompressOp,
+        NonZeroOp,
+        UniqueOp,
         PadOp,
         ResizeOp,
     ],

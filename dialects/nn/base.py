@@ -206,7 +206,8 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
             properties={names.get(n, n): attribute(v) for n, v in fields.items() if v is not None},
         )
         if results is None:
-            for result, type_ in zip(self.results, self.infer_types(), strict=True):
+            # errors name no node yet: this op has no location, so whoever builds it names one
+            for result, type_ in zip(self.results, self._inferred(), strict=True):
                 result._type = type_
 
     @classmethod
@@ -227,9 +228,12 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
     def infer_types(self) -> tuple[TensorType[Attribute], ...]:
         """The inferred types of all results; errors name this op's node."""
         try:
-            inferred = self.infer(*self.arguments([Abstract(v) for v in self.operands]))
+            return self._inferred()
         except CompileError as e:
             raise e.at(node_name(self)) from None
+
+    def _inferred(self) -> tuple[TensorType[Attribute], ...]:
+        inferred = self.infer(*self.arguments([Abstract(v) for v in self.operands]))
         return inferred if isinstance(inferred, tuple) else (inferred,)
 
     def compute(self, xp: Any, operands: Sequence[Array]) -> tuple[Array, ...]:
@@ -295,6 +299,13 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
         if self.VIEW and is_static(self.operands[0].type) and is_static(self.results[0].type):
             return [View(self.results[0], self.operands[0], 0)]
         return []
+
+    def working_bytes(self) -> int:
+        """The bytes of the largest array that computing takes besides operands and results; needs static types.
+
+        By default none that could be larger than those. It is checked like a value's size before anything runs.
+        """
+        return 0
 
     # ONNX
 

@@ -51,6 +51,19 @@ UNSUPPORTED_ELEMENTS: dict[int, str] = {
 """ONNX's other element types, by number."""
 
 
+def onnx_element(node: OnnxNode, name: str) -> None:
+    """Turn the attribute `name` of a node, a number in ONNX, into the element type, where it is there.
+
+    Raises UnsupportedError for element types that nnfuse does not have.
+    """
+    if (number := node.attributes.get(name)) is None:
+        return
+    if (element := ONNX_ELEMENTS.get(number)) is None:
+        what = UNSUPPORTED_ELEMENTS.get(number, f"number {number}")
+        raise UnsupportedError(f"{node.op_type} to the element type {what} is not supported")
+    node.attributes[name] = element
+
+
 @irdl_op_definition
 class CastOp(UnaryOp):
     """`x` in the element type `to`. ONNX Cast, https://onnx.ai/onnx/operators/onnx__Cast.html
@@ -79,10 +92,6 @@ class CastOp(UnaryOp):
 
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
-        """`to` is a number in ONNX; raises UnsupportedError for element types that nnfuse does not have."""
-        number = node.attributes.pop("to")
-        if (element := ONNX_ELEMENTS.get(number)) is None:
-            name = UNSUPPORTED_ELEMENTS.get(number, f"number {number}")
-            raise UnsupportedError(f"Cast to the element type {name} is not supported")
-        node.attributes["to"] = element
+        """`to` is a number in ONNX."""
+        onnx_element(node, "to")
         return super().import_node(node)

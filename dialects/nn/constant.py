@@ -226,6 +226,8 @@ def fold_to_constants(op: NNOp) -> list[Attribute] | None:
         size = num_bytes(result.type)
         if size is None or not may_be_inline(element_type(result.type), product(dims_of(result.type))):
             return None
+    if op.working_bytes() > MAX_INTS * 8:
+        return None
     with np.errstate(all="ignore"):
         arrays = op.compute(np, [cast(ConstantOp, o).literal() for o in owners])
     if any(a.size > 1 and not np.isfinite(a.astype(np.float64)).all() for a in arrays):

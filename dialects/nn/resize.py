@@ -69,8 +69,12 @@ class ResizeOp(NNOp):
         """
         axes = self.resized(len(dims))
         given: Any = scales if sizes is None else sizes
-        if len(given) != len(axes) or any(v < 0 for v in given) or (scales is not None and not scales.all()):
-            raise CompileError(f"{list(given)} cannot be the scales or sizes of axes {list(axes)}")
+        if (
+            len(given) != len(axes)
+            or not all(0 <= v < np.inf for v in given)
+            or (scales is not None and not scales.all())
+        ):
+            raise CompileError(f"{np.asarray(given).tolist()} cannot be the scales or sizes of axes {list(axes)}")
         factors: list[float | None] = [1.0] * len(dims)
         result = list(dims)
         for axis, value in zip(axes, given, strict=True):

@@ -53,6 +53,17 @@ def count_of(name: str, operand: Abstract) -> int:
     return count
 
 
+def one_int(name: str, operand: Abstract) -> int | None:
+    """The value of a HOST operand of one number; None where it is not a constant. Raises CompileError."""
+    if product(operand.dims) not in (1, None):
+        raise CompileError(f"{name} must be one number, not {format_dims(operand.dims)}")
+    try:
+        values = operand.ints()
+    except (ValueError, OverflowError):  # NaN and infinities
+        raise CompileError(f"{name} must be a finite number") from None
+    return None if values is None else values[0]
+
+
 def known_sizes(value: SSAValue) -> Dims | None:
     """The elements of a Shape's result, as far as they are known; None where `value` is something else."""
     op = value.owner
@@ -163,6 +174,30 @@ class ShapeOp(NNOp):
         """The sizes, where they are known; the operand need not be a constant."""
         sizes = known_sizes(self.result) or ()
         return None if None in sizes else [constant_attribute(np.array(sizes, np.int64))]
+
+
+@irdl_op_definition
+class SizeOp(NNOp):
+    """The number of elements of `x`, an i64 scalar. ONNX Size, https://onnx.ai/onnx/operators/onnx__Size.html"""
+
+    name = "nn.size"
+    ONNX: ClassVar = Onnx("Size", since=1)
+
+    x = operand_def(AnyTensor)
+    result = result_def(AnyTensor)
+
+    def infer(self, x: Abstract) -> TensorType[Attribute]:
+        """A scalar."""
+        return tensor(i64, [])
+
+    def evaluate(self, xp: Any, x: Array) -> Array:
+        """The product of the sizes, in host memory first."""
+        return xp.asarray(np.int64(x.size))
+
+    def fold(self) -> Sequence[SSAValue | Attribute] | None:
+        """The number, where all sizes are known; the operand need not be a constant."""
+        count = product(dims_of(self.x.type))
+        return None if count is None else [constant_attribute(np.int64(count))]
 
 
 @irdl_op_definition

@@ -74,6 +74,11 @@ BLOCK = 1 << 15
 """How many elements NumPy works on at a time, so that what lies between stays in cache (three times as fast)."""
 
 
+def to_host(x: Array) -> Array:
+    """`x` as a NumPy array, for functions that CuPy lacks."""
+    return x.get() if hasattr(x, "get") else np.asarray(x)
+
+
 def erf(xp: Any, x: Array) -> Array:
     """The error function of a float array: to 4e-16 relative for float64, correctly rounded but for 1e-8 otherwise."""
     x = xp.asarray(x)

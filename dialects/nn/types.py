@@ -95,7 +95,7 @@ def tensor(element: Attribute, dims: Iterable[int | None]) -> TensorType[Attribu
     """
     known = tuple(dims)
     if any(d is not None and d < 0 for d in known):
-        raise CompileError(f"a dimension of the result would be negative: {format_dims(known)}")
+        raise CompileError(f"a dimension would be negative: {format_dims(known)}")
     if len(known) > MAX_RANK:
         raise CompileError(f"a tensor would have {len(known)} dimensions, more than the limit of {MAX_RANK}")
     if cast(int, product(d or 1 for d in known)) > MAX_ELEMENTS:

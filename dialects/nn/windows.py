@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
 from ...errors import CompileError
-from .types import Array, Dims
+from .types import Array, Dims, static_dims
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,11 @@ class Window:
             (self.before[a], max((n - 1) * s + self.extent(a) - size - self.before[a], 0))
             for a, (size, n, s) in enumerate(zip(spatial, out, self.strides, strict=True))
         ]
+
+    def padded(self, spatial: Sequence[int]) -> int:
+        """The number of positions of the padded data, over all axes."""
+        out = static_dims(self.output(tuple(spatial)))
+        return prod(size + sum(pads) for size, pads in zip(spatial, self.padding(spatial, out), strict=True))
 
     def pad(self, xp: Any, x: Array, value: float, out: Sequence[int]) -> Array:
         """`x` [N, C, spatial...] with `value` around it, as far as the windows of the `out` positions reach."""

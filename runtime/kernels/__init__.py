@@ -75,7 +75,7 @@ class Backend:
 
     def asarray(self, array: Array) -> Array:
         """`array` on this device, row-major."""
-        return self.xp.ascontiguousarray(self.xp.asarray(array))
+        return self.xp.asarray(array, order="C")  # ascontiguousarray would make a scalar a vector
 
     def arena(self, size: int) -> Array:
         """`size` bytes of uninitialised memory, aligned as plan-memory's offsets are."""

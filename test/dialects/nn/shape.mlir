@@ -17,6 +17,7 @@ func.func @shape(%x: tensor<1x3x4xf32>, %n: tensor<?x4xf16>, %dims: tensor<2xi64
   %10 = nn.tile %n, %dims : (tensor<?x4xf16>, tensor<2xi64>) -> tensor<?x?xf16>
   %11 = nn.shape %x : (tensor<1x3x4xf32>) -> tensor<3xi64>
   %12 = nn.shape %x start = -2 end = 9 : (tensor<1x3x4xf32>) -> tensor<2xi64>
+  %size = nn.size %x : (tensor<1x3x4xf32>) -> tensor<i64>
   %13 = nn.constant_of_shape %dims : (tensor<2xi64>) -> tensor<?x?xf32>
   %14 = nn.constant_of_shape %dims value = 3 : (tensor<2xi64>) -> tensor<?x?xi64>
   %15 = nn.constant_of_shape %dims value = (2.5 : f64) : (tensor<2xi64>) -> tensor<?x?xf64>
@@ -42,6 +43,7 @@ func.func @shape(%x: tensor<1x3x4xf32>, %n: tensor<?x4xf16>, %dims: tensor<2xi64
 // CHECK-NEXT:   %10 = nn.tile %n, %dims : (tensor<?x4xf16>, tensor<2xi64>) -> tensor<?x?xf16>
 // CHECK-NEXT:   %11 = nn.shape %x : (tensor<1x3x4xf32>) -> tensor<3xi64>
 // CHECK-NEXT:   %12 = nn.shape %x start = -2 end = 9 : (tensor<1x3x4xf32>) -> tensor<2xi64>
+// CHECK-NEXT:   %size = nn.size %x : (tensor<1x3x4xf32>) -> tensor<i64>
 // CHECK-NEXT:   %13 = nn.constant_of_shape %dims : (tensor<2xi64>) -> tensor<?x?xf32>
 // CHECK-NEXT:   %14 = nn.constant_of_shape %dims value = 3 : (tensor<2xi64>) -> tensor<?x?xi64>
 // CHECK-NEXT:   %15 = nn.constant_of_shape %dims value = (2.500000e+00 : f64) : (tensor<2xi64>) -> tensor<?x?xf64>

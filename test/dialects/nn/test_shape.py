@@ -8,7 +8,7 @@ from xdsl.ir import Block
 from nnfuse.dialects.nn.constant import ConstantOp, constant_array
 from nnfuse.dialects.nn.layout import ExpandOp, TileOp, TransposeOp
 from nnfuse.dialects.nn.reshape import FlattenOp, ReshapeOp, SqueezeOp, UnsqueezeOp
-from nnfuse.dialects.nn.shape import ConstantOfShapeOp, ShapeOp
+from nnfuse.dialects.nn.shape import ConstantOfShapeOp, ShapeOp, SizeOp
 from nnfuse.dialects.nn.types import dims_of, tensor
 from nnfuse.errors import CompileError, UnsupportedError
 
@@ -184,6 +184,19 @@ def test_tile_needs_one_number_per_axis():
 @pytest.mark.parametrize("attributes", [{}, {"start": 1}, {"end": -1}, {"start": -2, "end": 9}, {"start": 2, "end": 1}])
 def test_shape(check_node, attributes):
     check_node("Shape", [data(2, 3, 4)], attributes, opset=15)
+
+
+@pytest.mark.parametrize("dims", [(2, 3, 4), (), (0, 3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.int8, np.bool_])
+def test_size(check_node, dims, dtype):
+    (result,) = check_node("Size", [np.zeros(dims, dtype)], opset=7)
+    assert result.shape == () and result == np.prod(dims)
+
+
+def test_size_folds_where_the_sizes_are_known():
+    assert SizeOp(argument(None, 3)).fold() is None
+    (folded,) = SizeOp(argument(2, 3)).fold()
+    assert constant_array(ConstantOp(value=folded, result_types=[tensor(i64, [])]).result) == 6
 
 
 def test_shape_folds_where_its_own_sizes_are_known():
