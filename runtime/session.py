@@ -19,6 +19,7 @@ from xdsl.transforms.canonicalize import CanonicalizePass
 from xdsl.utils.exceptions import DiagnosticException, ParseError
 
 from ..dialects.blas import BLAS
+from ..dialects.cudnn import CUDNN
 from ..dialects.nn import NN
 from ..dialects.nn.types import Array, as_tensor, dims_of, dtype_of, format_dims
 from ..errors import CompileError, UnsupportedError, escape_name
@@ -32,10 +33,24 @@ from .reference import main_function, value_names
 FUSE = "canonicalize,fold-batch-norm,fold-scale,fuse-bias,fold-pad,fuse-activation,canonicalize"
 """What happens once, on symbolic shapes."""
 
-COMPILE = "canonicalize,lower-nn-to-blas,hoist-parameters,plan-memory"
-"""What happens per input shapes, after specialize-shapes."""
+LOWER = "lower-nn-to-blas,hoist-parameters,plan-memory"
+"""What ends every pipeline."""
 
-PRECISIONS = ("f32", "tf32")
+PRECISIONS = ("f32", "tf32", "f16", "bf16")
+"""f32 as it stands, on every device; the others on `cuda`."""
+
+
+def compile_pipeline(precision: str, fuse: bool) -> str:
+    """What happens per input shapes, after specialize-shapes.
+
+    Below f32 the network runs on tensor cores: channels last, residuals in the epilogues, convolutions by cuDNN.
+    """
+    if precision == "f32":
+        return f"canonicalize,{LOWER}"
+    residual = "fuse-residual,fuse-activation," if fuse else ""
+    narrow = "" if precision == "tf32" else f"convert-precision{{to={precision}}},"
+    tf32 = "{tf32=true}" if precision == "tf32" else ""
+    return f"canonicalize,{residual}{narrow}convert-layout,canonicalize,lower-nn-to-cudnn{tf32},{LOWER}"
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,7 @@ class Value:
 def new_context() -> Context:
     """An xDSL context with nnfuse's dialects."""
     context = Context()
-    for dialect in (Builtin, Func, NN, BLAS):
+    for dialect in (Builtin, Func, NN, BLAS, CUDNN):
         context.load_dialect(dialect)
     return context
 
@@ -77,8 +92,9 @@ class Session:
     ):
         """Load and fuse `model`: a path of an ONNX or IR file, the bytes of an ONNX file, or a ModelProto.
 
-        `device` is `cpu` or `cuda`; `precision` `f32` or (on cuda) `tf32`; `parameters` overrides the IR's parameter
-        file; `max_bytes` limits every value's size. Raises CompileError and UnsupportedError.
+        `device` is `cpu` or `cuda`; `precision` `f32` or (on cuda) `tf32`, `f16` or `bf16`: inputs and outputs stay
+        f32, and so do the sums of products, softmax, norms and reductions inside. `parameters` overrides the IR's
+        parameter file; `max_bytes` limits every value's size. Raises CompileError and UnsupportedError.
         """
         check_precision(precision, device)
         self.device, self.precision, self.max_bytes = device, precision, max_bytes
@@ -133,7 +149,7 @@ class Session:
         module = self.module.clone()
         specialize_all(module, self.bind_dims(shapes))
         check_sizes(module, self.max_bytes)
-        run_passes(module, COMPILE, self._context)
+        run_passes(module, compile_pipeline(self.precision, self._fuse), self._context)
         return module
 
     def pipeline(self, shapes: Sequence[tuple[int, ...]]) -> str:
@@ -144,7 +160,8 @@ class Session:
         bound = format_dims_option(self.bind_dims(shapes))
         if self._planned:
             return ""
-        return f"{FUSE},{bound},{COMPILE}" if self._fuse else f"{bound},{COMPILE}"
+        rest = f"{bound},{compile_pipeline(self.precision, self._fuse)}"
+        return f"{FUSE},{rest}" if self._fuse else rest
 
     def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
         return Program(

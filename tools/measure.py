@@ -10,7 +10,8 @@ from typing import Any
 
 from ..dialects.nn.types import dims_of, format_dims
 from ..rewriting import node_name
-from ..runtime.program import Program, Step
+from ..runtime.frame import Step
+from ..runtime.program import Program
 from .report import milliseconds, print_table
 
 WARM_UP_RUNS, WARM_UP_SECONDS = 3, 0.3

@@ -9,6 +9,7 @@ maps an op class to a function that makes its result from fixed operands when th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -61,6 +62,9 @@ class KernelContext:
 
 
 Bind: TypeAlias = Callable[[Any, KernelContext], Kernel | None]
+Capture: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
+"""`capture(run)` records what `run` enqueues on the device, and returns what enqueues it all at once."""
+
 ViewFunction: TypeAlias = Callable[[Any, Sequence[Array]], Array | None]
 
 
@@ -72,6 +76,9 @@ class Backend:
     xp: Any
     kernels: dict[type[NNOp], Bind]
     views: dict[type[NNOp], ViewFunction] = field(default_factory=dict[type[NNOp], ViewFunction])
+    capture: Capture | None = None
+    fence: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Around each use of a frame: keeps those on different streams of the device in order."""
 
     def asarray(self, array: Array) -> Array:
         """`array` on this device, row-major."""

@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import f16, f32, f64, i32
 from xdsl.ir import Block, SSAValue
 
 from nnfuse.dialects.blas import columns, products
+from nnfuse.dialects.cudnn import CudnnConvOp
 from nnfuse.dialects.nn import (
     activations,
     cast,
@@ -37,7 +38,7 @@ from nnfuse.errors import CompileError
 from nnfuse.runtime.kernels import Backend, KernelContext, Scratch, get_backend
 from nnfuse.runtime.kernels.cupy.registry import KERNELS as CUDA_KERNELS
 from nnfuse.runtime.kernels.numpy import KERNELS as CPU_KERNELS
-from nnfuse.runtime.program import default_kernel
+from nnfuse.runtime.frame import default_kernel
 from nnfuse.runtime.tolerance import RELATIVE_L2, relative_l2
 
 FLOATS = ["float32", "float16", "bfloat16", "float64"]
@@ -406,6 +407,38 @@ DEPTHWISE = {
 }
 
 
+def convolution(x: tuple[int, ...], w: tuple[int, ...], dtype: str, residual: bool = False, **fields: Any) -> Case:
+    """A convolution by cuDNN, channels last, of dims with channels first; 1/sqrt weights keep its results near 1."""
+    arrays = [numbers(*x, dtype=dtype), numbers(*w, dtype=dtype, scale=prod(w[1:]) ** -0.5)]
+    plain, _ = case(ConvOp, *arrays, None, None, **fields)
+    arrays += [numbers(w[0], dtype=dtype)]
+    arrays += [numbers(*dims_of(plain.results[0].type), dtype=dtype) if residual else None]
+    arrays = [a if a is None or a.ndim == 1 else channels_last(a) for a in arrays]
+    return case(CudnnConvOp, *arrays, layout="nhwc", **fields)
+
+
+RELU = ActivationAttr.of("relu")
+CUDNN = {
+    f"{name} {dtype} {spelling}": convolution(x, w, dtype, residual, spelling=spelling, **fields)
+    for dtype in ("float16", "bfloat16")
+    for spelling in ("precompiled", "runtime")
+    for name, x, w, residual, fields in (
+        ("3x3", (2, 16, 12, 12), (32, 16, 3, 3), False, {"pads": [1, 1, 1, 1], "activation": RELU}),
+        ("residual", (2, 16, 9, 9), (16, 16, 3, 3), True, {"pads": [1, 1, 1, 1], "activation": RELU}),
+        ("stride 2", (1, 8, 13, 13), (16, 8, 3, 3), False, {"pads": [1, 1, 1, 1], "strides": [2, 2]}),
+        ("asymmetric", (1, 8, 12, 12), (8, 8, 4, 4), False, {"pads": [1, 2, 2, 1], "activation": RELU}),
+        ("dilated", (1, 8, 12, 12), (8, 8, 3, 3), False, {"dilations": [2, 2], "pads": [2, 2, 2, 2]}),
+        ("1x1", (2, 32, 7, 7), (64, 32, 1, 1), True, {"activation": RELU}),
+        ("square", (1, 16, 4, 4), (16, 16, 1, 1), True, {}),
+    )
+}
+
+
+@pytest.mark.parametrize("name", CUDNN)
+def test_cudnn(backend: Backend, close: Any, name: str) -> None:
+    check(backend, close, CUDNN[name])
+
+
 @pytest.mark.parametrize("name", DEPTHWISE)
 def test_depthwise(backend: Backend, close: Any, name: str) -> None:
     check(backend, close, DEPTHWISE[name])
@@ -673,7 +706,7 @@ def test_cast(backend: Backend, name: str) -> None:
 
 @pytest.mark.parametrize("kernels", [CPU_KERNELS, CUDA_KERNELS], ids=["cpu", "cuda"])
 def test_every_kernel_has_a_case(kernels: Any) -> None:
-    tables = (IM2COL, BROADCAST, DEPTHWISE, POOLS, ELEMENTWISE, ROWS, COPIES, CASTS)
+    tables = (IM2COL, BROADCAST, DEPTHWISE, CUDNN, POOLS, ELEMENTWISE, ROWS, COPIES, CASTS)
     tested = {type(op) for table in tables for op, _ in table.values()} | {*MATMULS, *BIASED, *ACTIVATIONS}
     assert set(kernels) - tested == set()
 

@@ -15,6 +15,7 @@ from . import library
 @cache
 def get_cuda_backend() -> Backend:
     """The backend of `cuda`; raises CompileError, saying how to install what is missing, where it cannot run."""
+    from .graph import Fence, capture
     from .registry import KERNELS
 
-    return Backend("cuda", library.require(), KERNELS)
+    return Backend("cuda", library.require(), KERNELS, capture=capture, fence=Fence)

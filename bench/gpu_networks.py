@@ -1,0 +1,193 @@
+"""Whole networks on the GPU against PyTorch: exported from torchvision with fixed seeds, checked, timed in turn.
+
+    python bench/gpu_networks.py [--networks resnet50,...] [--precisions f16,tf32] [--batches 1,32] [--out FILE.json]
+
+Peers, channels_last: torch eager in a CUDA graph, and torch.compile (weights frozen, reduce-overhead) with --compile.
+Every output is compared with a float64 run of the same network. Times are microseconds of the device between events
+around one call, the median over rounds in which the peers take turns. Random weights; batch-norm statistics are those
+of random images, so that no activation overflows f16.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cupy as cp
+import torch
+import torchvision
+
+import nnfuse
+from nnfuse.runtime.kernels.cupy import library
+from nnfuse.runtime.tolerance import RELATIVE_L2
+
+DTYPES = {"f16": torch.float16, "bf16": torch.bfloat16, "tf32": torch.float32, "f32": torch.float32}
+ROUNDS, RUNS = 5, 20
+
+
+def make_network(name: str) -> torch.nn.Module:
+    """A torchvision network with seeded weights and batch-norm statistics of random images."""
+    torch.manual_seed(0)
+    network = getattr(torchvision.models, name)(weights=None)
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the mean over all batches
+    network.cuda().train()
+    with torch.no_grad():
+        for _ in range(2):
+            network(torch.randn(16, 3, 224, 224, device="cuda"))
+    return network.eval()
+
+
+def exported(network: torch.nn.Module, batch: int) -> bytes:
+    """The network as ONNX; its batch-norms stay."""
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network, (torch.randn(batch, 3, 224, 224, device="cuda"),), stream, dynamo=False, do_constant_folding=False,
+            training=torch.onnx.TrainingMode.PRESERVE, input_names=["x"], output_names=["y"],
+        )  # fmt: skip
+    return stream.getvalue()
+
+
+def torch_peer(network: torch.nn.Module, x: torch.Tensor, precision: str) -> Callable[[], torch.Tensor]:
+    """torch eager in a CUDA graph."""
+    moved = x.to(DTYPES[precision]).contiguous(memory_format=torch.channels_last)
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream), torch.no_grad():
+        for _ in range(3):
+            network(moved)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph), torch.no_grad():
+        result = network(moved)
+
+    def run() -> torch.Tensor:
+        graph.replay()
+        return result
+
+    return run
+
+
+def compiled_peer(network: torch.nn.Module, x: torch.Tensor, precision: str) -> Callable[[], torch.Tensor]:
+    """torch.compile."""
+    torch._inductor.config.freezing = True
+    moved = x.to(DTYPES[precision]).contiguous(memory_format=torch.channels_last)
+    compiled = torch.compile(network, mode="reduce-overhead")
+
+    def run() -> torch.Tensor:
+        with torch.no_grad():
+            return compiled(moved)
+
+    for _ in range(4):
+        run()
+    return run
+
+
+def nnfuse_peer(model: bytes, x: torch.Tensor, precision: str, row: dict[str, Any]) -> Callable[[], Any]:
+    """A Session on CuPy arrays."""
+    start = time.perf_counter()
+    session = nnfuse.Session(model, device="cuda", precision=precision)
+    feeds = {"x": cp.from_dlpack(x)}
+    session.run(None, feeds)
+    cp.cuda.Device().synchronize()
+    row["load_seconds"] = time.perf_counter() - start
+    row["default_kernels"] = sorted({s.op.name for s in session.program([tuple(x.shape)]).steps if s.default})
+    return lambda: session.run(None, feeds)[0]
+
+
+def times_in_turn(peers: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Microseconds per call of each, on the default stream."""
+    found: dict[str, list[float]] = {name: [] for name in peers}
+    for round_ in range(ROUNDS + 1):
+        for name, run in peers.items():
+            for _ in range(RUNS):
+                start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+                start.record()
+                run()
+                stop.record()
+                stop.synchronize()
+                if round_:
+                    found[name].append(1e3 * start.elapsed_time(stop))
+    return {name: median(values) for name, values in found.items()}
+
+
+def relative_error(result: Any, truth: torch.Tensor) -> float:
+    """Relative L2 of a peer's output."""
+    y = (result if isinstance(result, torch.Tensor) else torch.from_dlpack(result)).double()
+    return float((y - truth).norm() / truth.norm())
+
+
+def measure(name: str, precision: str, batch: int, compile_: bool) -> dict[str, Any]:
+    """One network, precision and batch."""
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "f32"
+    network = make_network(name)
+    x = torch.randn(batch, 3, 224, 224, device="cuda")
+    with torch.no_grad():
+        truth = network.double()(x.double())
+    network = network.float()
+    row: dict[str, Any] = {"network": name, "precision": precision, "batch": batch}
+    model = exported(network, batch)
+    narrow = network.to(DTYPES[precision]).to(memory_format=torch.channels_last)
+    peers: dict[str, Callable[[], Any]] = {"nnfuse": nnfuse_peer(model, x, precision, row)}
+    peers["torch graph"] = torch_peer(narrow, x, precision)
+    if compile_:
+        peers["torch.compile"] = compiled_peer(narrow, x, precision)
+    row["errors"] = {peer: relative_error(run(), truth) for peer, run in peers.items()}
+    row["output_std"] = float(truth.std())
+    row["times"] = times_in_turn(peers)
+    row["ratio"] = row["times"]["nnfuse"] / min(t for peer, t in row["times"].items() if peer != "nnfuse")
+    if row["errors"]["nnfuse"] > RELATIVE_L2[precision]:
+        row["wrong"] = True
+    return row
+
+
+def print_row(row: dict[str, Any]) -> None:
+    """One line."""
+    times = "  ".join(f"{peer} {t:8.1f} us (error {row['errors'][peer]:.1e})" for peer, t in row["times"].items())
+    where = f"{row['network']:14} {row['precision']:5} batch {row['batch']:4}"
+    notes = ("  WRONG" if "wrong" in row else "") + (
+        f"  default: {row['default_kernels']}" * bool(row["default_kernels"])
+    )
+    print(f"{where}  {times}  ratio {row['ratio']:.2f}  load {row['load_seconds']:.1f} s{notes}", flush=True)
+
+
+def main() -> None:
+    """Measure, print, and write the figures where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", default="resnet50,resnet18,vgg16,mobilenet_v2,densenet121")
+    parser.add_argument("--precisions", default="f16,tf32")
+    parser.add_argument("--batches", default="1,32")
+    parser.add_argument("--compile", action="store_true", help="time torch.compile too (up to a minute each)")
+    parser.add_argument("--out", type=Path, help="write all figures to this JSON file")
+    options = parser.parse_args()
+    figures: dict[str, Any] = {"machine": library.describe() | {"torch": torch.__version__}, "rows": []}
+    for name in options.networks.split(","):
+        for precision in options.precisions.split(","):
+            for batch in map(int, options.batches.split(",")):
+                try:
+                    figures["rows"].append(measure(name, precision, batch, options.compile))
+                except Exception as e:
+                    print(f"{name} {precision} batch {batch} failed: {type(e).__name__}: {e}", flush=True)
+                    continue
+                print_row(figures["rows"][-1])
+                torch.compiler.reset()
+                torch.cuda.empty_cache()
+                cp.get_default_memory_pool().free_all_blocks()
+                if options.out is not None:
+                    options.out.write_text(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()

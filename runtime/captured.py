@@ -1,0 +1,51 @@
+"""A frame's calls as one graph of the device, over buffers that stay: a run copies its inputs in and launches it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..dialects.nn.types import Array, as_tensor, dims_of, dtype_of
+
+if TYPE_CHECKING:
+    from .frame import Frame
+
+
+class CapturedRun:
+    """Made by the first run of a frame: that runs the calls one by one, which compiles them, then captures them."""
+
+    def __init__(self, frame: Frame, inputs: Sequence[Array]):
+        """Run `frame` on buffers of its own, then capture what it does. Nothing in it may allocate or wait."""
+        self._frame = frame
+        xp = frame.xp
+        arguments = frame.program.func.body.block.args
+        self.inputs: list[Array] = [xp.array(a) for a in inputs]
+        for argument, array in zip(arguments, self.inputs, strict=True):
+            frame.fill(argument, array)
+        for value in frame.outputs:
+            type_ = as_tensor(value.type)
+            frame.fill(value, xp.empty(dims_of(type_), dtype_of(type_.element_type)))
+        assert frame.backend.capture is not None
+        frame.run_steps()
+        self._launch = frame.backend.capture(frame.run_steps)
+        self._results: list[Array] = [frame.arrays[v] for v in frame.returned]
+        frame.release()
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """The results for `inputs`, as new arrays of the caller's."""
+        xp = self._frame.xp
+        for own, given in zip(self.inputs, inputs, strict=True):
+            own[...] = given
+        self._launch()
+        return [xp.array(xp.asarray(r)) for r in self._results]
+
+
+def is_capturable(frame: Frame) -> bool:
+    """Whether the device can capture a frame: nothing in it allocates, waits for the device, or depends on data."""
+    fixed = frame.program.fixed
+    return frame.backend.capture is not None and not any(
+        step.default
+        or step.op in frame.program.host
+        or any(step.op.operands[i] not in fixed for i in step.op.host_operands())
+        for step in frame.steps
+    )

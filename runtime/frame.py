@@ -1,0 +1,290 @@
+"""One arena with a program's calls bound to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from xdsl.dialects.func import ReturnOp
+from xdsl.ir import SSAValue
+
+from ..dialects.nn.base import NNOp, View
+from ..dialects.nn.constant import ConstantOp, ParameterOp
+from ..dialects.nn.types import (
+    Array,
+    as_tensor,
+    dims_of,
+    dtype_of,
+    element_type,
+    is_static,
+    product,
+    static_dims,
+)
+from ..errors import CompileError
+from ..rewriting import node_name
+from .captured import CapturedRun, is_capturable
+from .kernels import Kernel, KernelContext, Scratch
+from .reference import to_host
+
+if TYPE_CHECKING:
+    from .program import Program
+
+
+@dataclass
+class Step:
+    """One call: `kernel(outs, ins)`. `op` is what it computes; `default` says that `compute` serves as the kernel."""
+
+    op: NNOp
+    kernel: Kernel
+    outs: list[Array]
+    ins: list[Array]
+    default: bool
+
+
+class Frame:
+    """One arena with the steps bound to it. Only what a call brings (inputs, outputs) is filled in per run."""
+
+    def __init__(self, program: Program):
+        self.program, self.backend, self.xp = program, program.backend, program.backend.xp
+        self.scratch = Scratch(self.xp)
+        self.arena = program.backend.arena(program.plan.arena)
+        self.arrays: dict[SSAValue, Array] = {v: a for v, a in program.fixed.items()}
+        self.slots: dict[SSAValue, list[tuple[list[Array], int, Callable[[Array], Array]]]] = {}
+        self.steps: list[Step] = []
+        self.derived: dict[SSAValue, list[View]] = {}
+        self.views = {(v.inner, v.outer) for v in program.plan.views}
+        self.returned = [v for op in program.plan.lifetimes.ops if isinstance(op, ReturnOp) for v in op.operands]
+        self.outputs = self._own_buffers()
+        self._place()
+        self._bind()
+        self.scratch.allocate()
+        self.fence = self.backend.fence()
+        self.capturable = is_capturable(self)
+        self.captured: CapturedRun | None = None
+
+    def run(self, inputs: Sequence[Array], timings: list[tuple[Step, float]] | None = None) -> list[Array]:
+        """One call; see `Program.run`."""
+        with self.fence:
+            return self._run(inputs, timings)
+
+    def _run(self, inputs: Sequence[Array], timings: list[tuple[Step, float]] | None) -> list[Array]:
+        if timings is None and self.capturable:
+            self.captured = self.captured or CapturedRun(self, inputs)
+            return self.captured.run(inputs)
+        for argument, array in zip(self.program.func.body.block.args, inputs, strict=True):
+            self.fill(argument, array)
+        for value in self.outputs:
+            type_ = as_tensor(value.type)
+            self.fill(value, self.xp.empty(dims_of(type_), dtype_of(type_.element_type)))
+        if timings is None:
+            self.run_steps()
+        else:
+            self._run_timed(timings)
+        results = self._results()
+        self.release()
+        return results
+
+    def run_steps(self) -> None:
+        """Make the calls, one after another, on what `fill` gave."""
+        with np.errstate(all="ignore"):
+            for step in self.steps:
+                step.kernel(step.outs, step.ins)
+
+    def _run_timed(self, timings: list[tuple[Step, float]]) -> None:
+        self.backend.synchronize()
+        with np.errstate(all="ignore"):
+            for step in self.steps:
+                start = time.perf_counter()
+                step.kernel(step.outs, step.ins)
+                self.backend.synchronize()
+                timings.append((step, time.perf_counter() - start))
+
+    def _results(self) -> list[Array]:
+        """The returned values: buffers of this call as they are, anything else (and a second mention) as a copy."""
+        given: set[SSAValue] = set()
+        results: list[Array] = []
+        for value in self.returned:
+            array = self.arrays[value]
+            own = value not in given and value not in self.program.plan.offset and self._is_computed(value)
+            given.add(value)
+            results.append(array if own else self.xp.array(self.xp.asarray(array)))
+        return results
+
+    def release(self) -> None:
+        """Forget what this call brought."""
+        for value, slots in self.slots.items():
+            self.arrays.pop(value, None)
+            for target, index, _ in slots:
+                target[index] = None
+        for value in self.returned:
+            if value not in self.program.fixed:
+                self.arrays.pop(value, None)
+
+    # Binding
+
+    def _lives_on_device(self, value: SSAValue) -> bool:
+        """Whether a value is in the arena of a device that is not the host."""
+        return value in self.program.plan.offset and value.owner not in self.program.host and self.xp is not np
+
+    def _own_buffers(self) -> list[SSAValue]:
+        """The values that get a new buffer on each call: static results, or what they are views of."""
+        plan = self.program.plan
+        outer = {v.inner: v.outer for v in plan.views if v.inner not in plan.offset}
+        roots: list[SSAValue] = []
+        for value in self.returned:
+            if self._is_computed(value) and is_static(value.type) and value not in plan.offset:
+                while value in outer:
+                    value = outer[value]
+                roots.append(value)
+        return list(dict.fromkeys(roots))
+
+    def _is_computed(self, value: SSAValue) -> bool:
+        return isinstance(value.owner, NNOp) and not isinstance(value.owner, ConstantOp | ParameterOp)
+
+    def _place(self) -> None:
+        """Arrays over the arena (or the host, for host ops) for everything that lives there; fixed values' views."""
+        plan = self.program.plan
+        for view in plan.views:
+            if view.inner not in plan.offset:
+                self.derived.setdefault(view.outer, []).append(view)
+        for value, offset in plan.offset.items():
+            self.arrays[value] = _array_at(self.arena, offset, value)
+        for op in self.program.host:
+            for value in op.results:
+                if value in plan.offset:
+                    self.arrays[value] = np.empty(static_dims(dims_of(value.type)), dtype_of(element_type(value.type)))
+        for value in list(self.program.fixed):
+            self._derive(value, lambda inner, array: self.arrays.__setitem__(inner, array))
+
+    def _derive(self, value: SSAValue, store: Callable[[SSAValue, Array], None]) -> None:
+        pending = [value]
+        while pending:
+            for view in self.derived.get(pending.pop(), ()):
+                outer = self.arrays[view.outer]
+                store(view.inner, _array_at(outer.reshape(-1).view(np.uint8), view.offset, view.inner))
+                pending.append(view.inner)
+
+    def _bind(self) -> None:
+        context = KernelContext(self.xp, self.scratch, self.program.precision)
+        for op in self.program.plan.lifetimes.ops:
+            if isinstance(op, NNOp) and not isinstance(op, ConstantOp | ParameterOp) and not self._is_free(op):
+                self._bind_op(op, context)
+
+    def _is_free(self, op: NNOp) -> bool:
+        """Whether nothing has to be done: all results are views, or all operands lie where the result wants them."""
+        if op in self.program.host:
+            return False
+        if all(any((r, v) in self.views for v in op.operands) for r in op.results):
+            return True
+        if op.operands and all((v, op.results[0]) in self.views for v in op.operands):
+            return len(set(op.operands)) == len(op.operands)
+        return self._viewed_at_load(op)
+
+    def _viewed_at_load(self, op: NNOp) -> bool:
+        make = self.backend.views.get(type(op))
+        if make is None or not all(v in self.program.fixed for v in op.operands) or op.results[0] in self.returned:
+            return False
+        array = make(op, [self.program.fixed[v] for v in op.operands])
+        if array is None:
+            return False
+        self.arrays[op.results[0]] = array
+        return True
+
+    def _bind_op(self, op: NNOp, context: KernelContext) -> None:
+        static = all(is_static(v.type) for v in (*op.operands, *op.results)) and op not in self.program.host
+        kernel = self.backend.bind(op, context) if static else None
+        default = kernel is None
+        if kernel is None:
+            kernel = default_kernel(op, self.xp) if static else self._dynamic_kernel(op)
+        host = set(range(len(op.operands))) if op in self.program.host else set(op.host_operands())
+        fetched = [i for i in host if self._lives_on_device(op.operands[i])]
+        if fetched:
+            kernel = _fetching(kernel, fetched)
+        outs: list[Array] = [None] * len(op.results)
+        ins: list[Array] = [None] * len(op.operands)
+        for index, value in enumerate(op.operands):
+            self._connect(ins, index, value, to_host if index in host else self.backend.asarray)
+        for index, value in enumerate(op.results):
+            if static:
+                self._connect(outs, index, value, _same)
+        self.steps.append(Step(op, kernel, outs, ins, default))
+
+    def _connect(self, target: list[Array], index: int, value: SSAValue, convert: Callable[[Array], Array]) -> None:
+        """Put a value's array into a step's list, now where it is known, else whenever a call brings it."""
+        if value in self.arrays:
+            known = self.arrays[value]
+            target[index] = known if value in self.program.plan.offset else convert(known)
+        else:
+            self.slots.setdefault(value, []).append((target, index, convert))
+
+    def fill(self, value: SSAValue, array: Array) -> None:
+        """Give a value its array for this call, and those that are views of it theirs."""
+        self.arrays[value] = array
+        self._patch(value, array)
+        self._derive(value, self._fill_one)
+
+    def _fill_one(self, value: SSAValue, array: Array) -> None:
+        self.arrays[value] = array
+        self._patch(value, array)
+
+    def _patch(self, value: SSAValue, array: Array) -> None:
+        for target, index, convert in self.slots.get(value, ()):
+            target[index] = convert(array)
+
+    def _dynamic_kernel(self, op: NNOp) -> Kernel:
+        """`compute` into new arrays: for results whose size depends on data, and for host ops."""
+        xp = np if op in self.program.host else self.xp
+
+        def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+            for value, array in zip(op.results, _compute(op, xp, ins), strict=True):
+                # An operand, or a view of one, would change when the operand's place is reused.
+                if array.base is not None or any(array is operand for operand in ins):
+                    array = array.copy()
+                if value in self.program.plan.offset:
+                    self.arrays[value][...] = array
+                else:
+                    self.fill(value, array)
+
+        return run
+
+
+def default_kernel(op: NNOp, xp: Any) -> Kernel:
+    """`compute`, and a copy of its results to where they belong."""
+
+    def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        for out, result in zip(outs, _compute(op, xp, ins), strict=True):
+            out[...] = result
+
+    return run
+
+
+def _compute(op: NNOp, xp: Any, ins: Sequence[Array]) -> tuple[Array, ...]:
+    try:
+        return op.compute(xp, ins)
+    except CompileError as e:
+        raise e.at(node_name(op)) from None
+    except (ValueError, IndexError, ZeroDivisionError) as e:
+        raise CompileError(f"{op.name} cannot be computed: {e}", node_name(op)) from None
+
+
+def _fetching(kernel: Kernel, indices: Sequence[int]) -> Kernel:
+    """`kernel` with the operands at `indices` brought from the device's arena to NumPy on each call."""
+
+    def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        kernel(outs, [to_host(a) if i in indices else a for i, a in enumerate(ins)])
+
+    return run
+
+
+def _same(array: Array) -> Array:
+    return array
+
+
+def _array_at(memory: Array, offset: int, value: SSAValue) -> Array:
+    """The array of a value's type `offset` bytes into flat uint8 memory."""
+    dims, dtype = dims_of(value.type), dtype_of(element_type(value.type))
+    size = cast(int, product(dims)) * dtype.itemsize
+    return memory[offset : offset + size].view(dtype).reshape(dims)
