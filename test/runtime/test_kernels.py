@@ -35,10 +35,10 @@ from nnfuse.dialects.nn.constant import ConstantOp
 from nnfuse.dialects.nn.conv import ConvOp
 from nnfuse.dialects.nn.types import dims_of, dtype_of, element_of, element_type, tensor
 from nnfuse.errors import CompileError
+from nnfuse.runtime.frame import default_kernel
 from nnfuse.runtime.kernels import Backend, KernelContext, Scratch, get_backend
 from nnfuse.runtime.kernels.cupy.registry import KERNELS as CUDA_KERNELS
 from nnfuse.runtime.kernels.numpy import KERNELS as CPU_KERNELS
-from nnfuse.runtime.frame import default_kernel
 from nnfuse.runtime.tolerance import RELATIVE_L2, relative_l2
 
 FLOATS = ["float32", "float16", "bfloat16", "float64"]
@@ -410,7 +410,7 @@ DEPTHWISE = {
 def convolution(x: tuple[int, ...], w: tuple[int, ...], dtype: str, residual: bool = False, **fields: Any) -> Case:
     """A convolution by cuDNN, channels last, of dims with channels first; 1/sqrt weights keep its results near 1."""
     arrays = [numbers(*x, dtype=dtype), numbers(*w, dtype=dtype, scale=prod(w[1:]) ** -0.5)]
-    plain, _ = case(ConvOp, *arrays, None, None, **fields)
+    plain, _ = case(ConvOp, *arrays, None, None, **{k: v for k, v in fields.items() if k != "spelling"})
     arrays += [numbers(w[0], dtype=dtype)]
     arrays += [numbers(*dims_of(plain.results[0].type), dtype=dtype) if residual else None]
     arrays = [a if a is None or a.ndim == 1 else channels_last(a) for a in arrays]
