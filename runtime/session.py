@@ -29,28 +29,37 @@ from .kernels import get_backend
 from .parameters import ModelParameters, open_model, open_parameters
 from .program import MAX_BYTES, Program, check_sizes
 from .reference import main_function, value_names
+from .tuning import Progress, Tuner
+from .tuning_cache import TuningCache
 
 FUSE = "canonicalize,fold-batch-norm,fold-scale,fuse-bias,fold-pad,fuse-activation,canonicalize"
 """What happens once, on symbolic shapes."""
 
-LOWER = "lower-nn-to-blas,hoist-parameters,plan-memory"
+FINISH = "hoist-parameters,plan-memory"
 """What ends every pipeline."""
 
 PRECISIONS = ("f32", "tf32", "f16", "bf16")
 """f32 as it stands, on every device; the others on `cuda`."""
 
 
-def compile_pipeline(precision: str, fuse: bool) -> str:
-    """What happens per input shapes, after specialize-shapes.
+def layout_pipeline(precision: str, fuse: bool) -> str:
+    """What happens per input shapes, after specialize-shapes and before the lowering.
 
-    Below f32 the network runs on tensor cores: channels last, residuals in the epilogues, convolutions by cuDNN.
+    Below f32 the network runs on tensor cores: channels last, residuals in the epilogues.
     """
     if precision == "f32":
-        return f"canonicalize,{LOWER}"
+        return "canonicalize"
     residual = "fuse-residual,fuse-activation," if fuse else ""
     narrow = "" if precision == "tf32" else f"convert-precision{{to={precision}}},"
+    return f"canonicalize,{residual}{narrow}convert-layout,canonicalize"
+
+
+def lower_pipeline(precision: str) -> str:
+    """The lowering to library calls."""
+    if precision == "f32":
+        return "lower-nn-to-blas"
     tf32 = "{tf32=true}" if precision == "tf32" else ""
-    return f"canonicalize,{residual}{narrow}convert-layout,canonicalize,lower-nn-to-cudnn{tf32},{LOWER}"
+    return f"lower-nn-to-cudnn{tf32},lower-nn-to-blas"
 
 
 @dataclass(frozen=True)
@@ -89,14 +98,21 @@ class Session:
         precision: str = "f32",
         parameters: str | None = None,
         max_bytes: int = MAX_BYTES,
+        tune: bool = False,
+        progress: Progress | None = None,
     ):
         """Load and fuse `model`: a path of an ONNX or IR file, the bytes of an ONNX file, or a ModelProto.
 
         `device` is `cpu` or `cuda`; `precision` `f32` or (on cuda) `tf32`, `f16` or `bf16`: inputs and outputs stay
         f32, and so do the sums of products, softmax, norms and reductions inside. `parameters` overrides the IR's
-        parameter file; `max_bytes` limits every value's size. Raises CompileError and UnsupportedError.
+        parameter file; `max_bytes` limits every value's size. With `tune` (on cuda), the first run for some shapes
+        times every way to compute each layer and keeps the fastest, also on disk (see tuning_cache.py); `progress`
+        is told. Raises CompileError and UnsupportedError.
         """
         check_precision(precision, device)
+        if tune and device != "cuda":
+            raise UnsupportedError(f"there is nothing to tune on the device {device}", hint="device cuda")
+        self._tune, self._progress = tune, progress or (lambda done, all_, what: None)
         self.device, self.precision, self.max_bytes = device, precision, max_bytes
         self._fuse = fuse
         self._backend = get_backend(device)
@@ -149,8 +165,23 @@ class Session:
         module = self.module.clone()
         specialize_all(module, self.bind_dims(shapes))
         check_sizes(module, self.max_bytes)
-        run_passes(module, compile_pipeline(self.precision, self._fuse), self._context)
+        tuner = self._tuner() if self._tune else None
+        run_passes(module, layout_pipeline(self.precision, self._fuse), self._context)
+        if tuner is not None:
+            tuner.tune_calls(module)
+        run_passes(module, lower_pipeline(self.precision), self._context)
+        if tuner is not None:
+            tuner.tune_algorithms(module)
+            tuner.cache.save()
+        run_passes(module, FINISH, self._context)
         return module
+
+    def _tuner(self) -> Tuner:
+        def lower(module: ModuleOp) -> None:
+            run_passes(module, f"{lower_pipeline(self.precision)},plan-memory", self._context)
+
+        cache = TuningCache(self._backend.describe())
+        return Tuner(self._backend, self.precision, cache, lower, self._progress)
 
     def pipeline(self, shapes: Sequence[tuple[int, ...]]) -> str:
         """The passes that make the program for inputs of these shapes from the model, as for `fuse-opt -p`.
@@ -160,7 +191,8 @@ class Session:
         bound = format_dims_option(self.bind_dims(shapes))
         if self._planned:
             return ""
-        rest = f"{bound},{compile_pipeline(self.precision, self._fuse)}"
+        steps = (layout_pipeline(self.precision, self._fuse), lower_pipeline(self.precision), FINISH)
+        rest = ",".join((bound, *steps))
         return f"{FUSE},{rest}" if self._fuse else rest
 
     def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> Program:

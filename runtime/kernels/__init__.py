@@ -8,7 +8,7 @@ maps an op class to a function that makes its result from fixed operands when th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -65,6 +65,12 @@ Bind: TypeAlias = Callable[[Any, KernelContext], Kernel | None]
 Capture: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
 """`capture(run)` records what `run` enqueues on the device, and returns what enqueues it all at once."""
 
+Attributes: TypeAlias = dict[str, str]
+"""Attributes of an op that choose one of several kernels."""
+
+Alternatives: TypeAlias = Callable[[Any, KernelContext], Iterator[tuple[Attributes, Kernel]]]
+"""`alternatives(op, context)`: every kernel that does an op, with what chooses it."""
+
 ViewFunction: TypeAlias = Callable[[Any, Sequence[Array]], Array | None]
 
 
@@ -76,7 +82,12 @@ class Backend:
     xp: Any
     kernels: dict[type[NNOp], Bind]
     views: dict[type[NNOp], ViewFunction] = field(default_factory=dict[type[NNOp], ViewFunction])
+    alternatives: dict[type[NNOp], Alternatives] = field(default_factory=dict[type[NNOp], Alternatives])
     capture: Capture | None = None
+    elapsed: Callable[[Callable[[], None], int], float] | None = None
+    """`elapsed(launch, repeats)`: the median duration on the device of a captured launch, in microseconds."""
+    describe: Callable[[], dict[str, str]] = dict[str, str]
+    """The device and the versions of its libraries."""
     fence: Callable[[], AbstractContextManager[None]] = nullcontext
     """Around each use of a frame: keeps those on different streams of the device in order."""
 

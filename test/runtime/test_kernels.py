@@ -24,6 +24,7 @@ from nnfuse.dialects.nn import (
     join,
     layout,
     norm,
+    pad,
     pool,
     reduce,
     softmax,
@@ -172,7 +173,7 @@ def product_case(
 ) -> Case:
     """A product of operands of these dims, its bias in the class's place where it takes one."""
     k, n = (a[-2] if trans_a else a[-1]), (b[-2] if trans_b else b[-1])
-    bias = [numbers(n, dtype=dtype)] if op_class in BIASED else []
+    bias = [(numbers(n) + 2).astype(dtype_named(dtype))] if op_class in BIASED else []  # GELU's tail is hard to hit
     arrays = [numbers(*a, dtype=dtype, scale=max(k, 1) ** -0.5), numbers(*b, dtype=dtype), *bias]
     third = None if c is None else numbers(*c, dtype=dtype)
     fields = {"alpha": alpha, "beta": 0.0 if c is None else beta, "transA": trans_a, "transB": trans_b}
@@ -649,6 +650,16 @@ COPIES: dict[str, Case] = {
         index.SliceOp, numbers(8, 9, 8), constant(2, 8), constant(8, 0), constant(0, 1), constant(3, -2)
     ),
     "slice packs": with_constants(index.SliceOp, numbers(8, 16), constant(4), constant(12), constant(1)),
+}
+
+COPIES |= {
+    "pad": with_constants(pad.PadOp, numbers(2, 3, 5), constant(1, 0, 2, 0, 1, 3), None, None),
+    "pad channels": with_constants(
+        pad.PadOp, numbers(2, 5, 3, dtype="float16"), constant(0, 0, 0, 0, 0, 1), None, None
+    ),
+    "pad with a number": with_constants(
+        pad.PadOp, numbers(2, 8), constant(3, 5), constant(1.5, dtype=np.float32), constant(1)
+    ),
 }
 
 CASTS: dict[str, Case] = {

@@ -15,7 +15,16 @@ from . import library
 @cache
 def get_cuda_backend() -> Backend:
     """The backend of `cuda`; raises CompileError, saying how to install what is missing, where it cannot run."""
-    from .graph import Fence, capture
-    from .registry import KERNELS
+    from .graph import Fence, capture, elapsed
+    from .registry import ALTERNATIVES, KERNELS
 
-    return Backend("cuda", library.require(), KERNELS, capture=capture, fence=Fence)
+    return Backend(
+        "cuda",
+        library.require(),
+        KERNELS,
+        alternatives=ALTERNATIVES,
+        capture=capture,
+        elapsed=elapsed,
+        describe=library.describe,
+        fence=Fence,
+    )

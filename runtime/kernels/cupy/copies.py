@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from math import prod
 
 from ....dialects.blas.columns import BroadcastOp
-from ....dialects.nn.base import NNOp, integer
+from ....dialects.nn.base import NNOp, integer, text
 from ....dialects.nn.cast import CastOp
+from ....dialects.nn.constant import constant_array
 from ....dialects.nn.index import SliceOp
 from ....dialects.nn.join import ConcatOp, SplitOp
 from ....dialects.nn.layout import ExpandOp, TransposeOp
+from ....dialects.nn.pad import PadOp
+from ....dialects.nn.shape import as_ints
 from ....dialects.nn.types import Array, normalize_axis, static_dims
 from .. import Kernel, KernelContext
 from .elementwise import broadcast_kernel
 from .operands import Tensor, tensor_of, tensors
-from .source import itemsize
+from .source import itemsize, literal
 from .strided import Access, Aligned, map_kernel
 
 
@@ -114,6 +117,31 @@ def bind_broadcast(op: BroadcastOp, context: KernelContext) -> Kernel | None:
     walk = Access.broadcast(as_bits(v.dtype), static_dims(op.spread(v.dims)), out.dims)
     kernel = _copy(op, out.dims, _row_major(out), walk)
     return lambda outs, ins: kernel(outs[0], ins[0])
+
+
+def bind_pad(op: PadOp, context: KernelContext) -> Kernel | None:
+    """Zeros (or another constant of the text) everywhere, then `x` where it belongs; no cropping."""
+    x, out = tensor_of(op.x), tensor_of(op.result)
+    pads, value = constant_array(op.pads), constant_array(op.constant_value)
+    axes = None if op.axes is None else constant_array(op.axes)
+    unknown = pads is None or (axes is None) != (op.axes is None) or (value is None) != (op.constant_value is None)
+    if unknown or text(op.mode) != "constant":
+        return None
+    widths = op.widths(as_ints(pads), None if axes is None else as_ints(axes), len(x.dims))
+    if any(min(w) < 0 for w in widths):
+        return None
+    whole, strides = _row_major(out), tuple(prod(out.dims[a + 1 :]) for a in range(len(out.dims)))
+    number = 0.0 if value is None else float(value.reshape(-1)[0])
+    filled = Access.broadcast(out.dtype, out.dims, out.dims)
+    fill = map_kernel(op.name, out.dims, filled, [], literal(number, out.dtype))
+    inside = Access(whole.dtype, strides, sum(s * before for s, (before, _) in zip(strides, widths, strict=True)))
+    put = _copy(op, x.dims, inside, _row_major(x))
+
+    def kernel(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        fill(outs[0])
+        put(outs[0], ins[0])
+
+    return kernel
 
 
 def bind_cast(op: CastOp, context: KernelContext) -> Kernel | None:

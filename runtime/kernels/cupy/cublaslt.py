@@ -22,8 +22,11 @@ from . import library
 WORKSPACE_LIMIT = 32 << 20
 """Bytes an algorithm may ask for; the library's own default is 0, which rules out most split-K algorithms."""
 
-CANDIDATES = 8
-"""How many algorithms the heuristic is asked for; the first of them runs."""
+CANDIDATES = 24
+"""How many algorithms the heuristic is asked for; the first of them runs unless another was chosen."""
+
+ALGORITHM_BYTES, RESULT_BYTES = 64, 96
+"""The sizes of cublasLtMatmulAlgo_t and of cublasLtMatmulHeuristicResult_t, which begins with one."""
 
 ALIGNMENT = 16
 """Bytes every address is a multiple of where nothing else is said; no kernel of the library needs more."""
@@ -88,14 +91,34 @@ class MatmulSpec:
         return f"{self.dtype} GEMM {self.m}x{self.n}x{self.k}{batch} {self.epilogue.name}"
 
 
+@dataclass(frozen=True)
+class Algorithm:
+    """A cublasLtMatmulAlgo_t, which holds for one version of the library, and the scratch memory it needs in bytes."""
+
+    data: bytes
+    workspace: int
+
+    def __str__(self) -> str:
+        return f"{self.workspace}:{self.data.hex()}"
+
+    @classmethod
+    def parse(cls, text: str) -> Algorithm:
+        """What `str` gives; raises ValueError on anything else."""
+        workspace, _, digits = text.partition(":")
+        data = bytes.fromhex(digits)
+        if len(data) != ALGORITHM_BYTES:
+            raise ValueError(f"an algorithm has {ALGORITHM_BYTES} bytes, not {len(data)}")
+        return cls(data, int(workspace))
+
+
 class Matmul:
-    """A planned call: its descriptors, and the algorithm that the library's heuristic puts first.
+    """A planned call: its descriptors, and its algorithm, by default what the library's heuristic puts first.
 
     `workspace` is how many bytes of scratch memory `run` needs. Two threads must not run one plan at once:
     the bias's address is part of a descriptor. Raises NoAlgorithm where the library has none.
     """
 
-    def __init__(self, spec: MatmulSpec, workspace_limit: int = WORKSPACE_LIMIT):
+    def __init__(self, spec: MatmulSpec, workspace_limit: int = WORKSPACE_LIMIT, algorithm: Algorithm | None = None):
         self.spec = spec
         self._lt: Any = library.cublaslt()
         self._handle = library.cublaslt_handle()
@@ -106,10 +129,11 @@ class Matmul:
             self._operation = self._describe(owned)
             b, a, c, d = self._layouts(owned)
             self._first, self._second, self._third, self._result = b, a, c if spec.beta else d, d
-            self._candidates = self._search(workspace_limit)
+            self.algorithms = [algorithm] if algorithm is not None else self._search(workspace_limit)
             weakref.finalize(self, owned.pop_all().close)
-        self._algorithm = int(self._candidates.ptr)
-        self.workspace = int(np.ravel(self._candidates.workspace_size)[0])
+        self._data = np.frombuffer(self.algorithms[0].data, np.uint8).copy()
+        self._algorithm = int(self._data.ctypes.data)
+        self.workspace = self.algorithms[0].workspace
 
     def run(self, a: int, b: int, c: int, d: int, bias: int, workspace: int, stream: int) -> None:
         """Enqueue the call. All arguments are addresses; `c` is not read where beta is 0, nor an unused bias."""
@@ -163,8 +187,8 @@ class Matmul:
             layouts.append(layout)
         return layouts
 
-    def _search(self, workspace_limit: int) -> Any:
-        """The heuristic's candidates (cublasLtMatmulHeuristicResult_t), best first."""
+    def _search(self, workspace_limit: int) -> list[Algorithm]:
+        """The heuristic's candidates, best first; at least one."""
         lt = self._lt
         results, found = lt.MatmulHeuristicResult(CANDIDATES), np.zeros(1, np.int32)
         preference = lt.matmul_preference_create()
@@ -181,9 +205,15 @@ class Matmul:
             raise NoAlgorithm(f"{self.spec}: cuBLASLt has no algorithm: {e}") from None
         finally:
             lt.matmul_preference_destroy(preference)
-        if found[0] == 0 or np.ravel(results.state)[0] != 0:
+        states, sizes = np.ravel(results.state), np.ravel(results.workspace_size)
+        algorithms = [
+            Algorithm(ctypes.string_at(int(results.ptr) + n * RESULT_BYTES, ALGORITHM_BYTES), int(sizes[n]))
+            for n in range(int(found[0]))
+            if states[n] == 0
+        ]
+        if not algorithms:
             raise NoAlgorithm(f"{self.spec}: cuBLASLt has no algorithm")
-        return results
+        return algorithms
 
     def _set(self, kind: str, handle: int, name: str, value: Any) -> None:
         attribute = getattr(self._lt, _ATTRIBUTES[kind])[name]

@@ -17,7 +17,7 @@ from ....dialects.nn.channels import dims_first
 from ....dialects.nn.types import Array
 from ....errors import CompileError
 from ....rewriting import node_name
-from .. import Kernel, KernelContext
+from .. import Attributes, Kernel, KernelContext
 from . import library
 from .operands import tensor_of
 
@@ -131,6 +131,13 @@ def bind_conv(op: CudnnConvOp, context: KernelContext) -> Kernel:
     graph = ConvGraph(op)
     plan = graph.plan(None if op.plan is None else text(op.plan))
     return conv_kernel(graph, plan, context)
+
+
+def other_plans(op: CudnnConvOp, context: KernelContext) -> Iterator[tuple[Attributes, Kernel]]:
+    """Every plan that cuDNN can build for an op: the property that chooses it, and its kernel."""
+    graph = ConvGraph(op)
+    for plan in graph.plans():
+        yield {"plan": plan.name}, conv_kernel(graph, plan, context)
 
 
 def conv_kernel(graph: ConvGraph, plan: Plan, context: KernelContext) -> Kernel:

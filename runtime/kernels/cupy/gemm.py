@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import gcd, prod
 from typing import TypeAlias
 
 import numpy as np
+from xdsl.dialects.builtin import StringAttr
 
 from ....dialects.blas.products import BiasedOp, MatmulOp
 from ....dialects.nn.base import number
 from ....dialects.nn.types import Array
 from ....errors import CompileError
 from ....rewriting import node_name
-from .. import Kernel, KernelContext
+from .. import Attributes, Kernel, KernelContext
 from . import expressions, library
-from .cublaslt import ALIGNMENT, Epilogue, Matmul, MatmulSpec, NoAlgorithm
+from .cublaslt import ALIGNMENT, Algorithm, Epilogue, Matmul, MatmulSpec, NoAlgorithm
 from .operands import FLOATS, Tensor, tensor_of
 from .source import itemsize, literal
 from .strided import Access, Aligned, collapse, map_kernel
@@ -83,12 +84,19 @@ def _offsets(place: Sequence[int], strides: Sequence[tuple[int, ...]]) -> Offset
 class Gemm:
     """The kernel of one op: its planned calls, for aligned addresses and (once needed) for others."""
 
-    def __init__(self, calls: Calls, context: KernelContext, finish: Aligned | None = None):
+    def __init__(
+        self,
+        calls: Calls,
+        context: KernelContext,
+        finish: Aligned | None = None,
+        algorithm: Algorithm | None = None,
+    ):
         self.calls = calls
         self._scratch = context.scratch
-        self._finish = finish
+        self.finish = finish
         self._size = itemsize(calls.spec.dtype)
-        self._plans = {ALIGNMENT: Matmul(calls.spec)}
+        self._plans = {ALIGNMENT: Matmul(calls.spec, algorithm=algorithm)}
+        self.algorithms = self._plans[ALIGNMENT].algorithms
         self._workspace = self._plans[ALIGNMENT].workspace
         context.scratch.reserve(self._workspace)
 
@@ -103,8 +111,8 @@ class Gemm:
             a_place, b_place, c_place, d_place = places
             plan = self._plan(gcd(ALIGNMENT, vector, *places))
             plan.run(a_place, b_place, c_place, d_place, vector, workspace, stream)
-        if self._finish is not None:
-            self._finish(out, out, *(() if bias is None else (bias,)))
+        if self.finish is not None:
+            self.finish(out, out, *(() if bias is None else (bias,)))
 
     def _plan(self, alignment: int) -> Matmul:
         if alignment not in self._plans:
@@ -113,23 +121,38 @@ class Gemm:
         return self._plans[alignment]
 
 
+ALGORITHM = "blas.algorithm"
+"""The attribute of an op that holds its algorithm, as a tuner found it for one version of cuBLASLt."""
+
+
 def bind_gemm(op: MatmulOp | BiasedOp, context: KernelContext) -> Kernel | None:
-    """`blas.matmul` and its kin: a, b, and where given bias and c."""
-    a, b, out = tensor_of(op.a), tensor_of(op.b), tensor_of(op.result)
+    """`blas.matmul` and its kin: a, b, and where given bias and c; by the algorithm of the op's attribute, if any."""
+    chosen = op.attributes.get(ALGORITHM)
+    if not isinstance(chosen, StringAttr):
+        return _bind(op, context, None)
+    try:
+        return _bind(op, context, Algorithm.parse(chosen.data))
+    except ValueError as e:
+        raise CompileError(f"{ALGORITHM} is no algorithm of cuBLASLt: {e}", node_name(op), "tune again") from None
+
+
+def other_algorithms(op: MatmulOp | BiasedOp, context: KernelContext) -> Iterator[tuple[Attributes, Kernel]]:
+    """Every algorithm that cuBLASLt proposes for an op: the attributes that choose it, and its kernel."""
+    planned = _planned(op, context, None)
+    for algorithm in () if planned is None else planned.algorithms:
+        if (kernel := _bind(op, context, algorithm)) is not None:
+            yield {ALGORITHM: str(algorithm)}, kernel
+
+
+def _bind(op: MatmulOp | BiasedOp, context: KernelContext, algorithm: Algorithm | None) -> Kernel | None:
+    out = tensor_of(op.result)
     if out.dtype not in FLOATS:
         return None
     where = {name: n for n, name in enumerate(op.operand_names())}
-    c, beta = (None, 0.0) if op.c is None else (tensor_of(op.c), number(op.beta))
-    trans_a, trans_b = op.transposed()
-    k = a.dims[-2] if trans_a else a.dims[-1]
-    m, n = out.dims[-2:]
-    spec = MatmulSpec(
-        m, n, k, out.dtype, trans_a, trans_b,
-        epilogue=EPILOGUES[op.name], alpha=number(op.alpha), beta=beta, tf32=context.precision == "tf32",
-    )  # fmt: skip
-    if k == 0:
+    spec = _spec(op, context)
+    if spec.k == 0:
         return _without_product(op, out, spec, where)
-    gemm = _plan(op, split_calls(spec, a, b, c, out), out, context)
+    gemm = _plan(op, _calls(op, spec), out, context, algorithm)
     at_c, at_bias = where.get("c"), where.get("bias")
 
     def kernel(outs: Sequence[Array], ins: Sequence[Array]) -> None:
@@ -139,10 +162,38 @@ def bind_gemm(op: MatmulOp | BiasedOp, context: KernelContext) -> Kernel | None:
     return kernel
 
 
-def _plan(op: MatmulOp | BiasedOp, calls: Calls, out: Tensor, context: KernelContext) -> Gemm:
+def _planned(op: MatmulOp | BiasedOp, context: KernelContext, algorithm: Algorithm | None) -> Gemm | None:
+    """The GEMM of an op in one call, with its epilogue inside; None where it is not."""
+    spec = _spec(op, context)
+    if tensor_of(op.result).dtype not in FLOATS or spec.k == 0:
+        return None
+    gemm = _plan(op, _calls(op, spec), tensor_of(op.result), context, algorithm)
+    return None if gemm.finish is not None else gemm
+
+
+def _spec(op: MatmulOp | BiasedOp, context: KernelContext) -> MatmulSpec:
+    """One matrix product of an op."""
+    a, out = tensor_of(op.a), tensor_of(op.result)
+    trans_a, trans_b = op.transposed()
+    m, n = out.dims[-2:]
+    return MatmulSpec(
+        m, n, a.dims[-2] if trans_a else a.dims[-1], out.dtype, trans_a, trans_b,
+        epilogue=EPILOGUES[op.name], alpha=number(op.alpha), beta=0.0 if op.c is None else number(op.beta),
+        tf32=context.precision == "tf32",
+    )  # fmt: skip
+
+
+def _calls(op: MatmulOp | BiasedOp, spec: MatmulSpec) -> Calls:
+    c = None if op.c is None else tensor_of(op.c)
+    return split_calls(spec, tensor_of(op.a), tensor_of(op.b), c, tensor_of(op.result))
+
+
+def _plan(
+    op: MatmulOp | BiasedOp, calls: Calls, out: Tensor, context: KernelContext, algorithm: Algorithm | None
+) -> Gemm:
     """The GEMM with its epilogue or, where the library has none for this type, followed by it as a kernel."""
     try:
-        return Gemm(calls, context)
+        return Gemm(calls, context, algorithm=algorithm)
     except NoAlgorithm as e:
         epilogue = calls.spec.epilogue
         if epilogue is Epilogue.DEFAULT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 from . import library
@@ -46,3 +47,18 @@ def capture(run: Callable[[], None]) -> Callable[[], None]:
         graph.launch(xp.cuda.get_current_stream())
 
     return launch
+
+
+def elapsed(launch: Callable[[], None], repeats: int) -> float:
+    """The median duration of a launch on the device, in microseconds, after one that does not count."""
+    xp: Any = library.cupy()
+    launch()
+    times: list[float] = []
+    start, stop = xp.cuda.Event(), xp.cuda.Event()
+    for _ in range(repeats):
+        start.record()
+        launch()
+        stop.record()
+        stop.synchronize()
+        times.append(1e3 * float(xp.cuda.get_elapsed_time(start, stop)))
+    return median(times)

@@ -16,6 +16,7 @@ from ....dialects.nn import (
     join,
     layout,
     norm,
+    pad,
     pool,
     reduce,
     softmax,
@@ -23,12 +24,12 @@ from ....dialects.nn import (
 )
 from ....dialects.nn.base import NNOp
 from ....dialects.nn.conv import ConvOp
-from .. import Bind
+from .. import Alternatives, Bind
 from . import copies
 from .conv import bind_depthwise
-from .cudnn import bind_conv
+from .cudnn import bind_conv, other_plans
 from .elementwise import bind_activation, bind_clip, bind_elementwise
-from .gemm import bind_gemm
+from .gemm import bind_gemm, other_algorithms
 from .im2col import bind_im2col
 from .norm import bind_batch_normalization, bind_lrn
 from .operands import guarded
@@ -110,7 +111,14 @@ _BINDERS: dict[Any, tuple[type[NNOp], ...]] = {
     copies.bind_expand: (layout.ExpandOp,),
     copies.bind_slice: (index.SliceOp,),
     copies.bind_cast: (cast.CastOp,),
+    copies.bind_pad: (pad.PadOp,),
 }
+
+ALTERNATIVES: dict[type[NNOp], Alternatives] = {
+    **dict.fromkeys(_BINDERS[bind_gemm], other_algorithms),
+    CudnnConvOp: other_plans,
+}
+"""Op class -> every kernel for an op of it, for tuning."""
 
 KERNELS: dict[type[NNOp], Bind] = {op: guarded(bind) for bind, ops in _BINDERS.items() for op in ops}
 """Op class -> its binder."""

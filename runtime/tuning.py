@@ -1,0 +1,200 @@
+"""Tuning: every way to compute an op is timed on the device, and the fastest is written into the IR as an attribute."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Operation, SSAValue
+
+from ..dialects.nn.base import NNOp
+from ..dialects.nn.channels import is_channels_last
+from ..dialects.nn.constant import is_weight
+from ..dialects.nn.conv import ConvOp
+from ..dialects.nn.types import Array, dims_of, dtype_of, element_type, is_static, num_bytes, static_dims
+from ..errors import CompileError
+from ..lowering.nn_to_cudnn import CALL
+from .frame import Frame, Step
+from .kernels import Attributes, Backend, KernelContext
+from .program import Program
+from .reference import main_function
+from .tuning_cache import TuningCache
+
+CALLS = ("blas", "cudnn:precompiled", "cudnn:runtime")
+"""The libraries that may compute a convolution; `blas` leaves depthwise ones to the kernel of their own."""
+
+COLD_BYTES = 96 << 20
+"""Weights come from memory in a network, not from the cache: they are rotated among copies of this size together."""
+
+MOST_COPIES = 16
+
+Progress = Callable[[int, int, str], None]
+"""`progress(done, all, what)`"""
+
+
+@dataclass
+class Tuner:
+    """Chooses calls and algorithms for the ops of one backend and precision; keeps what it measured in `cache`."""
+
+    backend: Backend
+    precision: str
+    cache: TuningCache
+    lower: Callable[[ModuleOp], None]
+    progress: Progress = lambda done, all_, what: None
+
+    def tune_calls(self, module: ModuleOp) -> None:
+        """Choose which library computes each convolution with its channels last: `nn.call`. Static shapes only."""
+        ops = [op for op in main_function(module).walk() if isinstance(op, ConvOp) and is_channels_last(op.layout)]
+        self._tune(ops, lambda op: {CALL: self._fastest_call(op)})
+
+    def tune_algorithms(self, module: ModuleOp) -> None:
+        """Choose the algorithm of each library call that has several and none chosen yet."""
+        known = self.backend.alternatives
+        ops = [op for op in main_function(module).walk() if type(op) in known and not _is_chosen(cast(NNOp, op))]
+        self._tune(cast(list[NNOp], ops), self._fastest_algorithm)
+
+    def _tune(self, ops: Sequence[NNOp], measure: Callable[[NNOp], Attributes]) -> None:
+        alike: dict[str, list[NNOp]] = {}
+        for op in ops:
+            if all(is_static(v.type) and num_bytes(v.type) for v in (*op.operands, *op.results)):
+                alike.setdefault(f"{self.precision} {describe(op)}", []).append(op)
+        for count, (key, group) in enumerate(alike.items()):
+            if (chosen := self.cache.get(key)) is None:
+                self.progress(count, len(alike), group[0].name)
+                chosen = measure(group[0])
+                self.cache.put(key, chosen)
+            for op in group:
+                _choose(op, chosen)
+        self.progress(len(alike), len(alike), "")
+
+    def _fastest_call(self, op: ConvOp) -> str:
+        best, fastest = "", float("inf")
+        for call in CALLS:
+            try:
+                microseconds, chosen = self._time_call(op, call)
+            except CompileError:
+                continue  # this library does not compute such a convolution
+            if microseconds < fastest:
+                best, fastest = chosen, microseconds
+        return best or "blas"
+
+    def _time_call(self, op: ConvOp, call: str) -> tuple[float, str]:
+        """The time of a convolution by one library with its best algorithm or plan, and what chooses both."""
+        module, weights = fragment(op, {CALL: call})
+        self.lower(module)
+        if call.startswith("cudnn") and not any(o.name == "cudnn.conv" for o in main_function(module).body.block.ops):
+            raise CompileError("it is not computed by cuDNN")
+        best, attributes = self._time_fragment(module, weights)
+        plan = attributes.get("plan")
+        return best, f"{call}:{plan}" if plan else call
+
+    def _fastest_algorithm(self, op: NNOp) -> Attributes:
+        module, weights = fragment(op, {})
+        self.lower(module)
+        return self._time_fragment(module, weights)[1]
+
+    def _time_fragment(self, module: ModuleOp, weights: Sequence[int]) -> tuple[float, Attributes]:
+        """The least time of a module of one call (and what prepares it), over the alternatives for that call."""
+        program = Program(module, {}.__getitem__, self.backend, {}, self.precision)
+        frame = Frame(program)
+        timing = Timing(frame, weights)
+        step = next((s for s in frame.steps if type(s.op) in self.backend.alternatives), None)
+        if step is None:
+            return timing.microseconds(), {}
+        best, chosen = float("inf"), Attributes()
+        for attributes, microseconds in self._alternatives(step, frame, timing):
+            if microseconds < best:
+                best, chosen = microseconds, attributes
+        if best == float("inf"):
+            raise CompileError(f"nothing computes {step.op.name}")
+        return best, chosen
+
+    def _alternatives(self, step: Step, frame: Frame, timing: Timing) -> Iterator[tuple[Attributes, float]]:
+        context = KernelContext(frame.xp, frame.scratch, self.precision)
+        for attributes, kernel in self.backend.alternatives[type(step.op)](step.op, context):
+            frame.scratch.allocate()
+            step.kernel = kernel
+            try:
+                yield attributes, timing.microseconds()
+            except CompileError:
+                continue  # it fails when it is run: no choice
+
+
+class Timing:
+    """Times a frame's calls on random data, in a captured graph of several launches with weights that rotate."""
+
+    def __init__(self, frame: Frame, weights: Sequence[int]):
+        """`weights` are the arguments that a network would read from memory; what only they need runs once."""
+        assert frame.backend.capture is not None and frame.backend.elapsed is not None
+        self.frame, self.capture, self.elapsed = frame, frame.backend.capture, frame.backend.elapsed
+        xp = frame.xp
+        for value in frame.outputs:
+            frame.fill(value, xp.zeros(static_dims(dims_of(value.type)), dtype_of(element_type(value.type))))
+        arguments = list(frame.program.func.body.block.args)
+        for argument in arguments:
+            frame.fill(argument, _random(xp, argument))
+        rotating = [arguments[i] for i in weights]
+        size = sum(num_bytes(w.type) or 0 for w in rotating)
+        copies = min(MOST_COPIES, max(1, COLD_BYTES // max(size, 1)))
+        self.weights = [{w: _random(xp, w) for w in rotating} for _ in range(copies)]
+        fixed: set[SSAValue] = set(rotating)
+        self.steps: list[Step] = []
+        for step in frame.steps:
+            if all(v in fixed or v in frame.program.fixed for v in step.op.operands):
+                fixed.update(step.op.results)
+            else:
+                self.steps.append(step)
+
+    def microseconds(self, repeats: int = 5) -> float:
+        """The median time of one run of the frame."""
+        launches = max(len(self.weights), 8)
+        self.frame.run_steps()
+        return self.elapsed(self.capture(lambda: self._run(launches)), repeats) / launches
+
+    def _run(self, launches: int) -> None:
+        for n in range(launches):
+            for value, array in self.weights[n % len(self.weights)].items():
+                self.frame.fill(value, array)
+            for step in self.steps:
+                step.kernel(step.outs, step.ins)
+
+
+def _random(xp: Any, value: SSAValue) -> Array:
+    dims, dtype = static_dims(dims_of(value.type)), dtype_of(element_type(value.type))
+    return (xp.random.standard_normal(dims, dtype=np.float32) * np.float32(0.1)).astype(dtype)
+
+
+def fragment(op: NNOp, attributes: Attributes) -> tuple[ModuleOp, list[int]]:
+    """A module whose `@main` is one op of its arguments, and which of these are weights."""
+    values = list(dict.fromkeys(op.operands))
+    func = FuncOp("main", ([v.type for v in values], list(op.result_types)))
+    block = func.body.block
+    copy = op.clone(value_mapper=dict(zip(values, block.args, strict=True)))
+    _choose(copy, attributes)
+    block.add_ops([copy, ReturnOp(*copy.results)])
+    return ModuleOp([func]), [i for i, v in enumerate(values) if is_weight(v)]
+
+
+def describe(op: NNOp) -> str:
+    """What an op computes: its name, fields and types; equal for ops that one choice serves."""
+    fields = sorted(f"{name}={value}" for name, value in op.properties.items() if name != "plan")
+    operands = [f"{'w' if is_weight(v) else 'x'}:{v.type}" for v in op.operands]
+    parts = f"{op.name} {' '.join(fields)} ({', '.join(operands)}) -> {', '.join(str(t) for t in op.result_types)}"
+    return f"{op.name} {hashlib.sha256(parts.encode()).hexdigest()[:24]}"
+
+
+def _is_chosen(op: NNOp) -> bool:
+    return "plan" in op.properties or any(name.endswith(".algorithm") for name in op.attributes)
+
+
+def _choose(op: Operation, chosen: Attributes) -> None:
+    for name, value in chosen.items():
+        if name == "plan":
+            op.properties[name] = StringAttr(value)
+        else:
+            op.attributes[name] = StringAttr(value)
