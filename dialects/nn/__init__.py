@@ -58,6 +58,7 @@ from .random import (
     RandomUniformLikeOp,
     RandomUniformOp,
 )
+from .recurrent import GRUOp, LSTMOp, RNNOp
 from .reduce import (
     ReduceL1Op,
     ReduceL2Op,
@@ -175,6 +176,9 @@ NN = Dialect(
         LogSoftmaxOp,
         HardmaxOp,
         SoftmaxOp,
+        GRUOp,
+        LSTMOp,
+        RNNOp,
         ReduceMaxOp,
         ReduceMeanOp,
         ReduceMinOp,
