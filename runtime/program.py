@@ -11,11 +11,12 @@ from typing import Any, cast
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import ReturnOp
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 
 from ..dialects.nn.base import NNOp, View
 from ..dialects.nn.constant import ConstantOp, ParameterOp
 from ..dialects.nn.types import (
+    Abstract,
     Array,
     as_tensor,
     dims_of,
@@ -26,6 +27,7 @@ from ..dialects.nn.types import (
     num_bytes,
     product,
     static_dims,
+    tensor,
 )
 from ..errors import CompileError
 from ..rewriting import node_name
@@ -67,6 +69,7 @@ class Program:
         self.func = main_function(module)
         self.backend, self.precision = backend, precision
         self.plan = checked_plan(module, max_bytes)
+        self.max_bytes = max_bytes
         self.input_names = value_names(self.func.arg_attrs, len(self.func.args))
         self.output_names = value_names(self.func.res_attrs, len(self.func.function_type.outputs))
         self.host = host_ops(self.plan.lifetimes.ops)
@@ -143,13 +146,7 @@ def check_sizes(module: ModuleOp, max_bytes: int) -> None:
     for op in module.walk():
         if isinstance(op, NNOp):
             for result in op.results:
-                if (size := num_bytes(result.type)) is not None and size > max_bytes:
-                    raise CompileError(
-                        f"a value of shape {format_dims(dims_of(result.type))} needs {size} bytes,"
-                        f" more than the limit of {max_bytes}",
-                        node_name(op),
-                        "--max-bytes",
-                    )
+                _check_size(result.type, node_name(op), max_bytes)
             known = all(is_static(v.type) for v in (*op.operands, *op.results))
             if known and (size := op.working_bytes()) > max_bytes:
                 raise CompileError(
@@ -157,6 +154,15 @@ def check_sizes(module: ModuleOp, max_bytes: int) -> None:
                     node_name(op),
                     "--max-bytes",
                 )
+
+
+def _check_size(type_: Attribute, node: str, max_bytes: int) -> None:
+    if (size := num_bytes(type_)) is not None and size > max_bytes:
+        raise CompileError(
+            f"a value of shape {format_dims(dims_of(type_))} needs {size} bytes, more than the limit of {max_bytes}",
+            node,
+            "--max-bytes",
+        )
 
 
 def host_ops(ops: Sequence[Any]) -> set[NNOp]:
@@ -354,6 +360,7 @@ class Frame:
         xp = np if op in self.program.host else self.xp
 
         def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+            _check_sizes_of_run(op, ins, self.program.max_bytes)
             for value, array in zip(op.results, _compute(op, xp, ins), strict=True):
                 # An operand, or a view of one, would change when the operand's place is reused.
                 if array.base is not None or any(array is operand for operand in ins):
@@ -374,6 +381,23 @@ def default_kernel(op: NNOp, xp: Any) -> Kernel:
             out[...] = result
 
     return run
+
+
+def _check_sizes_of_run(op: NNOp, ins: Sequence[Array], max_bytes: int) -> None:
+    """Refuse an op whose HOST operands, known now, ask for a result larger than `max_bytes`."""
+    host = op.host_operands()
+    if not host or all(is_static(r.type) for r in op.results):
+        return
+    known = [
+        Abstract(tensor(element_type(v.type), a.shape), a if i in host else None)
+        for i, (v, a) in enumerate(zip(op.operands, ins, strict=True))
+    ]
+    try:
+        inferred = op.infer(*op.arguments(known))
+    except CompileError as e:
+        raise e.at(node_name(op)) from None
+    for type_ in inferred if isinstance(inferred, tuple) else (inferred,):
+        _check_size(type_, node_name(op), max_bytes)
 
 
 def _compute(op: NNOp, xp: Any, ins: Sequence[Array]) -> tuple[Array, ...]:
