@@ -140,8 +140,8 @@ class RecurrentOp(NNOp):
             shapes = " and ".join(format_dims(o.dims) for o in (x, w, r))
             raise CompileError(f"{self.name} needs x, w and r of rank 3, not {shapes}")
         self.functions()
-        if self.clip is not None and not number(self.clip) > 0:
-            raise CompileError(f"clip must be positive, not {number(self.clip)}")
+        if self.clip is not None and not number(self.clip) >= 0:
+            raise CompileError(f"clip must not be negative, but is {number(self.clip)}")
         directions, gates = len(self.reversals), self.GATES
         steps, batch, inputs = self.sequences(x.dims)
         hidden = self.hidden(w.dims, r.dims)
@@ -246,9 +246,7 @@ class RecurrentOp(NNOp):
 
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
-        """The names of activations become an array of strings; a clip of 0 is no clip, as writers of models mean it."""
-        if node.attributes.get("clip") == 0:
-            del node.attributes["clip"]
+        """The names of activations become an array of strings."""
         if (names := node.attributes.get("activations")) is not None:
             node.attributes["activations"] = ArrayAttr([StringAttr(n) for n in names])
         for name in ("activation_alpha", "activation_beta"):

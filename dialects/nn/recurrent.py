@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from xdsl.dialects.builtin import IntegerAttr, TensorType, i64
-from xdsl.ir import Attribute
+from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
     AttrSizedResultSegments,
     irdl_op_definition,
@@ -17,10 +17,20 @@ from xdsl.irdl import (
     result_def,
 )
 
-from .base import AnyTensor, Onnx, integer
+from .base import AnyTensor, Onnx, OnnxNode, integer
 from .gate_functions import GateFunction
 from .recurrence import RecurrentOp, State, Step, Weights
 from .types import Abstract, Array
+
+
+def without_clip_of_0(node: OnnxNode) -> OnnxNode:
+    """`node` without a clip of 0, which models have that mean none.
+
+    ONNX Runtime refuses it in GRU and LSTM, and ONNX's reference does not clip at all; in RNN, ONNX Runtime clips.
+    """
+    if node.attributes.get("clip") == 0:
+        del node.attributes["clip"]
+    return node
 
 
 @irdl_op_definition
@@ -110,6 +120,11 @@ class GRUOp(RecurrentOp):
         """Step by step."""
         return self.run(xp, x, w, r, bias, sequence_lens, [initial_h])
 
+    @classmethod
+    def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        """A clip of 0 is none."""
+        return super().import_node(without_clip_of_0(node))
+
     def cell(self, xp: Any, weights: Weights, functions: Sequence[GateFunction]) -> Step:
         """The update gate z and the reset gate r, the new value, and a mean of it and the state."""
         f, g = functions
@@ -185,6 +200,11 @@ class LSTMOp(RecurrentOp):
     ) -> tuple[Array, ...]:
         """Step by step."""
         return self.run(xp, x, w, r, bias, sequence_lens, [initial_h, initial_c], peepholes)
+
+    @classmethod
+    def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        """A clip of 0 is none."""
+        return super().import_node(without_clip_of_0(node))
 
     def cell(self, xp: Any, weights: Weights, functions: Sequence[GateFunction]) -> Step:
         """The gates i, f and the new value, then c, then the gate o and h."""

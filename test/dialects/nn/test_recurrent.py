@@ -78,10 +78,14 @@ def test_clip(check_node, name, direction, clip):
     check_node(name, operands(name, direction), attributes(direction, clip=clip), outputs=outputs(name))
 
 
-@every_op
+@pytest.mark.parametrize("name", ["GRU", "LSTM"])
 def test_a_clip_of_0_is_none(check_node, name):
     results = check_node(name, operands(name), attributes(clip=0.0), against_ort=False)
     np.testing.assert_array_equal(results[0], check_node(name, operands(name), attributes())[0])
+
+
+def test_a_clip_of_0_clips_an_rnn(check_node):
+    check_node("RNN", operands("RNN"), attributes(clip=0.0, activations=["Affine"], activation_beta=[0.5]))
 
 
 @every_op
@@ -187,7 +191,7 @@ X, W, R = value(f32, 5, 3, 4), value(f32, 1, 6, 4), value(f32, 1, 6, 6)
     ("build", "message"),
     [
         (lambda: RNNOp(X, W, R, direction="back"), "direction 'back' is unknown; there are forward, reverse, bidirect"),
-        (lambda: RNNOp(X, W, R, clip=-1.0), "clip must be positive, not -1.0"),
+        (lambda: RNNOp(X, W, R, clip=-1.0), "clip must not be negative, but is -1.0"),
         (lambda: RNNOp(X, W, R, layout=2), "layout 2 is unknown; it is 0 or 1"),
         (lambda: RNNOp(X, W, R, hidden_size=5), "hidden_size 5 and the weights 1x6x4 and 1x6x6 do not fit together"),
         (lambda: GRUOp(X, W, R), "hidden_size None and the weights 1x6x4 and 1x6x6 do not fit together"),
