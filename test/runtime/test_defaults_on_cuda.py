@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import parser
 from xdsl.dialects.builtin import f16, i1
 from xdsl.utils.test_value import create_ssa_value
 
+from nnfuse import Session
 from nnfuse.dialects.nn import comparison, cumulative, elementwise, generate, logic, order, reduce, select
 from nnfuse.dialects.nn import random as random_ops
 from nnfuse.dialects.nn.activations import ShrinkOp
@@ -165,3 +167,37 @@ def test_compute(cuda: Backend, close: Any, name: str, build: Callable[..., NNOp
         close(result.get(), truth, what=name)
     for array, after in zip(arrays, kept, strict=True):
         np.testing.assert_array_equal(after.get(), array, err_msg=f"{name} writes its operand")
+
+
+def test_a_program_whose_sizes_the_data_decide(cuda: Backend, close: Any) -> None:
+    """HOST operands come from the device, results of unknown size stay there; random numbers are the CPU's."""
+    model = parser.parse_model(
+        """<ir_version: 10, opset_import: ["": 22]>
+        g (float[N, 4] x) => (float[A] y, int64[B, 2] w, float[C] u, float[4, D] t, int64[E] r, float[N, 4] s) {
+          zero = Constant <value_float = 0.0> ()
+          shape = Constant <value_ints = [-1]> ()
+          start = Constant <value_int = 0> ()
+          step = Constant <value_int = 1> ()
+          positive = Greater (x, zero)
+          flat = Reshape (positive, shape)
+          chosen = Compress (x, flat)
+          y = Relu (chosen)
+          found = NonZero (positive)
+          w = Transpose <perm = [1, 0]> (found)
+          rounded = Round (x)
+          u = Unique (rounded)
+          size = Size (u)
+          r = Range (start, size, step)
+          columns = Transpose <perm = [1, 0]> (x)
+          rows = Shape <end = 1> (x)
+          t, i = TopK (columns, rows)
+          noise = RandomNormalLike (x)
+          s = Add (noise, x)
+        }"""
+    )
+    on_cpu, on_cuda = Session(model), Session(model, device="cuda")
+    for rows in (3, 8):
+        feeds = {"x": RNG.standard_normal((rows, 4)).astype(np.float32) * 2}
+        for result, expected in zip(on_cuda.run(None, feeds), on_cpu.run(None, feeds), strict=True):
+            assert expected.size > 1
+            close(result, expected)
