@@ -28,16 +28,20 @@ class CapturedRun:
         assert frame.backend.capture is not None
         frame.run_steps()
         self._launch = frame.backend.capture(frame.run_steps)
-        self._results: list[Array] = [frame.arrays[v] for v in frame.returned]
+        self._results: list[Array] = [xp.asarray(frame.arrays[v]) for v in frame.returned]
         frame.release()
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """The results for `inputs`, as new arrays of the caller's."""
-        xp = self._frame.xp
+        copy = self._frame.backend.copy
         for own, given in zip(self.inputs, inputs, strict=True):
-            own[...] = given
+            copy(own, given)
         self._launch()
-        return [xp.array(xp.asarray(r)) for r in self._results]
+        xp, results = self._frame.xp, list[Array]()
+        for result in self._results:
+            results.append(xp.empty(result.shape, result.dtype))
+            copy(results[-1], result)
+        return results
 
 
 def is_capturable(frame: Frame) -> bool:

@@ -28,6 +28,7 @@ from ..rewriting import node_name
 from .captured import CapturedRun, is_capturable
 from .kernels import Kernel, KernelContext, Scratch
 from .reference import to_host
+from .sizes import check_sizes_of_run
 
 if TYPE_CHECKING:
     from .program import Program
@@ -239,6 +240,7 @@ class Frame:
         xp = np if op in self.program.host else self.xp
 
         def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+            check_sizes_of_run(op, ins, self.program.max_bytes)
             for value, array in zip(op.results, _compute(op, xp, ins), strict=True):
                 # An operand, or a view of one, would change when the operand's place is reused.
                 if array.base is not None or any(array is operand for operand in ins):

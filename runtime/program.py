@@ -14,20 +14,13 @@ from ..dialects.nn.base import NNOp
 from ..dialects.nn.constant import ConstantOp, ParameterOp
 from ..dialects.nn.types import (
     Array,
-    dims_of,
-    format_dims,
-    is_static,
-    num_bytes,
 )
 from ..errors import CompileError
-from ..rewriting import node_name
 from .frame import Frame, Step
 from .kernels import Backend
 from .places import Plan
 from .reference import checked_parameter, evaluate, function, main_function, value_names
-
-MAX_BYTES = 16 << 30
-"""The default limit on a value's, and on the arena's, size in bytes."""
+from .sizes import MAX_BYTES, check_sizes
 
 
 class Program:
@@ -49,6 +42,7 @@ class Program:
         self.func = main_function(module)
         self.backend, self.precision = backend, precision
         self.plan = checked_plan(module, max_bytes)
+        self.max_bytes = max_bytes
         self.input_names = value_names(self.func.arg_attrs, len(self.func.args))
         self.output_names = value_names(self.func.res_attrs, len(self.func.function_type.outputs))
         self.host = host_ops(self.plan.lifetimes.ops)
@@ -118,27 +112,6 @@ def checked_plan(module: ModuleOp, max_bytes: int) -> Plan:
             f"the program needs {plan.arena} bytes, more than the limit of {max_bytes}", hint="--max-bytes"
         )
     return plan
-
-
-def check_sizes(module: ModuleOp, max_bytes: int) -> None:
-    """Refuse a module with a value, or an op at work, larger than `max_bytes`, before anything is allocated."""
-    for op in module.walk():
-        if isinstance(op, NNOp):
-            for result in op.results:
-                if (size := num_bytes(result.type)) is not None and size > max_bytes:
-                    raise CompileError(
-                        f"a value of shape {format_dims(dims_of(result.type))} needs {size} bytes,"
-                        f" more than the limit of {max_bytes}",
-                        node_name(op),
-                        "--max-bytes",
-                    )
-            known = all(is_static(v.type) for v in (*op.operands, *op.results))
-            if known and (size := op.working_bytes()) > max_bytes:
-                raise CompileError(
-                    f"computing it needs {size} bytes, more than the limit of {max_bytes}",
-                    node_name(op),
-                    "--max-bytes",
-                )
 
 
 def host_ops(ops: Sequence[Any]) -> set[NNOp]:

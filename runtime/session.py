@@ -27,9 +27,10 @@ from ..passes.specialize_shapes import dim_names, name_dims, specialize
 from ..universe import NNFUSE_UNIVERSE
 from .kernels import get_backend
 from .parameters import ModelParameters, open_model, open_parameters
-from .program import MAX_BYTES, Program, check_sizes
+from .program import Program
 from .reference import main_function, value_names
-from .tuning import Progress, Tuner
+from .sizes import MAX_BYTES, check_sizes
+from .tuning import Progress, Tuner, silent
 from .tuning_cache import TuningCache
 
 FUSE = "canonicalize,fold-batch-norm,fold-scale,fuse-bias,fold-pad,fuse-activation,canonicalize"
@@ -112,7 +113,7 @@ class Session:
         check_precision(precision, device)
         if tune and device != "cuda":
             raise UnsupportedError(f"there is nothing to tune on the device {device}", hint="device cuda")
-        self._tune, self._progress = tune, progress or (lambda done, all_, what: None)
+        self._tune, self._progress = tune, progress or silent
         self.device, self.precision, self.max_bytes = device, precision, max_bytes
         self._fuse = fuse
         self._backend = get_backend(device)

@@ -37,6 +37,15 @@ Progress = Callable[[int, int, str], None]
 """`progress(done, all, what)`"""
 
 
+def silent(done: int, total: int, what: str) -> None:
+    """Tells nobody."""
+
+
+def no_parameters(name: str) -> Array:
+    """A fragment has arguments only."""
+    raise KeyError(name)
+
+
 @dataclass
 class Tuner:
     """Chooses calls and algorithms for the ops of one backend and precision; keeps what it measured in `cache`."""
@@ -45,7 +54,7 @@ class Tuner:
     precision: str
     cache: TuningCache
     lower: Callable[[ModuleOp], None]
-    progress: Progress = lambda done, all_, what: None
+    progress: Progress = silent
 
     def tune_calls(self, module: ModuleOp) -> None:
         """Choose which library computes each convolution with its channels last: `nn.call`. Static shapes only."""
@@ -58,7 +67,7 @@ class Tuner:
         ops = [op for op in main_function(module).walk() if type(op) in known and not _is_chosen(cast(NNOp, op))]
         self._tune(cast(list[NNOp], ops), self._fastest_algorithm)
 
-    def _tune(self, ops: Sequence[NNOp], measure: Callable[[NNOp], Attributes]) -> None:
+    def _tune(self, ops: Sequence[NNOp], measure: Callable[[Any], Attributes]) -> None:
         alike: dict[str, list[NNOp]] = {}
         for op in ops:
             if all(is_static(v.type) and num_bytes(v.type) for v in (*op.operands, *op.results)):
@@ -100,7 +109,7 @@ class Tuner:
 
     def _time_fragment(self, module: ModuleOp, weights: Sequence[int]) -> tuple[float, Attributes]:
         """The least time of a module of one call (and what prepares it), over the alternatives for that call."""
-        program = Program(module, {}.__getitem__, self.backend, {}, self.precision)
+        program = Program(module, no_parameters, self.backend, {}, self.precision)
         frame = Frame(program)
         timing = Timing(frame, weights)
         step = next((s for s in frame.steps if type(s.op) in self.backend.alternatives), None)

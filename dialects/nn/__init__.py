@@ -50,6 +50,9 @@ from .norm import BatchNormalizationOp, InstanceNormalizationOp, LayerNormalizat
 from .order import ArgMaxOp, ArgMinOp, TopKOp
 from .pad import PadOp
 from .pool import AveragePoolOp, GlobalAveragePoolOp, GlobalMaxPoolOp, MaxPoolOp
+from .quantize import DequantizeLinearOp, DynamicQuantizeLinearOp, QuantizeLinearOp
+from .quantized_conv import ConvIntegerOp, QLinearConvOp
+from .quantized_matmul import MatMulIntegerOp, QLinearMatMulOp
 from .random import (
     BernoulliOp,
     MultinomialOp,
@@ -58,6 +61,7 @@ from .random import (
     RandomUniformLikeOp,
     RandomUniformOp,
 )
+from .recurrent import GRUOp, LSTMOp, RNNOp
 from .reduce import (
     ReduceL1Op,
     ReduceL2Op,
@@ -175,6 +179,16 @@ NN = Dialect(
         LogSoftmaxOp,
         HardmaxOp,
         SoftmaxOp,
+        DequantizeLinearOp,
+        DynamicQuantizeLinearOp,
+        QuantizeLinearOp,
+        ConvIntegerOp,
+        MatMulIntegerOp,
+        QLinearConvOp,
+        QLinearMatMulOp,
+        GRUOp,
+        LSTMOp,
+        RNNOp,
         ReduceMaxOp,
         ReduceMeanOp,
         ReduceMinOp,

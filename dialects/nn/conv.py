@@ -40,6 +40,19 @@ from .types import (
 from .windows import Window
 
 
+def convolve(xp: Any, x: Array, w: Array, window: Window, group: int) -> Array:
+    """x [N, C, spatial...] with the filters w [K, C/group, kernel...]: [N, K, out...], in the dtype of `x`."""
+    out = static_dims(window.output(x.shape[2:]))
+    batch, filters = x.shape[0], w.shape[0]
+    padded = window.pad(xp, x, 0, out)
+    result = xp.zeros((batch, group, filters // group, prod(out)), x.dtype)
+    grouped = w.reshape(group, filters // group, *w.shape[1:])
+    for index, seen in window.taps(padded, out):
+        columns = seen.reshape(batch, group, x.shape[1] // group, prod(out))
+        result += xp.matmul(grouped[(..., *index)], columns)
+    return result.reshape(batch, filters, *out)
+
+
 class ConvolutionOp(NNOp):
     """What convolutions and transposed convolutions share: their attributes and how filters fit an input."""
 
@@ -148,17 +161,9 @@ class DirectConvOp(ConvolutionOp):
         """One GEMM per kernel position, summed."""
         group, window = integer(self.group), self.window(x.shape, w.shape)
         x, w = array_first(xp, self.layout, x), array_first(xp, self.layout, w)
-        out = static_dims(window.output(x.shape[2:]))
-        batch, filters = x.shape[0], w.shape[0]
-        padded = window.pad(xp, x, 0, out)
-        result = xp.zeros((batch, group, filters // group, prod(out)), x.dtype)
-        grouped = w.reshape(group, filters // group, *w.shape[1:])
-        for index, seen in window.taps(padded, out):
-            columns = seen.reshape(batch, group, x.shape[1] // group, prod(out))
-            result += xp.matmul(grouped[(..., *index)], columns)
-        y = result.reshape(batch, filters, *out)
+        y = convolve(xp, x, w, window, group)
         if bias is not None:
-            y += bias.reshape(-1, *[1] * len(out))
+            y += bias.reshape(-1, *[1] * (y.ndim - 2))
         y = array_in(xp, self.layout, y)
         if residual is not None:
             y += residual

@@ -12,6 +12,10 @@ from ...errors import CompileError
 from .types import Array, Dims, static_dims
 
 
+MAX_STEP = (1 << 31) - 1
+"""The largest size of a kernel, stride, dilation or pad: times a row's bytes, it is a stride that an array can have."""
+
+
 @dataclass(frozen=True)
 class Window:
     """A window's geometry per spatial axis: kernel, strides, dilations, and padding before and after.
@@ -54,6 +58,8 @@ class Window:
             )
         if any(v < 1 for v in (*kernel, *strides, *dilations)) or any(p < 0 for p in pads):
             raise CompileError("kernel, strides and dilations must be positive, and pads not negative")
+        if max((*kernel, *strides, *dilations, *pads), default=0) > MAX_STEP:
+            raise CompileError(f"kernel, strides, dilations and pads must be {MAX_STEP} at most")
         if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
             raise CompileError(f"auto_pad '{auto_pad}' is unknown")
         before, after = pads[:rank], pads[rank:]

@@ -30,6 +30,29 @@ func.func @conv_residual(%x: tensor<?x4x8x8xf32>) -> tensor<?x4x8x8xf32> {
   func.return %z : tensor<?x4x8x8xf32>
 }
 
+// A chain of convolutions, each with an activation of its own.
+// CHECK-LABEL: func.func @chain
+// CHECK: nn.conv %{{.*}}, %w activation = celu<1.5> :
+// CHECK-NEXT: nn.conv %{{.*}}, %w activation = thresholded_relu<1.0> :
+// CHECK-NEXT: nn.conv %{{.*}}, %w activation = shrink<0.5, 0.5> :
+// CHECK-NEXT: nn.conv %{{.*}}, %w activation = softsign :
+// CHECK-NEXT: nn.conv %{{.*}}, %w activation = mish :
+// CHECK-NEXT: func.return
+func.func @chain(%x: tensor<1x4x8x8xf32>) -> tensor<1x4x8x8xf32> {
+  %w = nn.parameter "w" : tensor<4x4x1x1xf32>
+  %c0 = nn.conv %x, %w : (tensor<1x4x8x8xf32>, tensor<4x4x1x1xf32>) -> tensor<1x4x8x8xf32>
+  %celu = nn.celu %c0 alpha = 1.5 : tensor<1x4x8x8xf32>
+  %c1 = nn.conv %celu, %w : (tensor<1x4x8x8xf32>, tensor<4x4x1x1xf32>) -> tensor<1x4x8x8xf32>
+  %thresholded_relu = nn.thresholded_relu %c1 : tensor<1x4x8x8xf32>
+  %c2 = nn.conv %thresholded_relu, %w : (tensor<1x4x8x8xf32>, tensor<4x4x1x1xf32>) -> tensor<1x4x8x8xf32>
+  %shrink = nn.shrink %c2 bias = 0.5 : tensor<1x4x8x8xf32>
+  %c3 = nn.conv %shrink, %w : (tensor<1x4x8x8xf32>, tensor<4x4x1x1xf32>) -> tensor<1x4x8x8xf32>
+  %softsign = nn.softsign %c3 : tensor<1x4x8x8xf32>
+  %c4 = nn.conv %softsign, %w : (tensor<1x4x8x8xf32>, tensor<4x4x1x1xf32>) -> tensor<1x4x8x8xf32>
+  %mish = nn.mish %c4 : tensor<1x4x8x8xf32>
+  func.return %mish : tensor<1x4x8x8xf32>
+}
+
 // CHECK-LABEL: func.func @conv_transpose
 // CHECK: %y = nn.conv_transpose %x, %w strides [2, 2] activation = leaky_relu<0.1> :
 // CHECK-NEXT: func.return %y

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
-from nnfuse.tools import fuse_opt
+from nnfuse.tools import fuse_opt, fuse_run
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -34,6 +34,12 @@ def run_main(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 def run(run_main: Run) -> Run:
     """`run(*arguments, text="")` of fuse-opt; see `run_main`."""
     return lambda *arguments, text="": run_main(fuse_opt.main, *arguments, text=text)
+
+
+@pytest.fixture
+def run_fuse_run(run_main: Run) -> Run:
+    """`run_fuse_run(*arguments, text="")` of fuse-run; see `run_main`."""
+    return lambda *arguments, text="": run_main(fuse_run.main, *arguments, text=text)
 
 
 @pytest.fixture

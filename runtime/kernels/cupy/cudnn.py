@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from .operands import tensor_of
 
 WORKSPACE_LIMIT = 64 << 20
 """Bytes a plan may ask for."""
+
+MOST_PLANS = {"precompiled": 16, "runtime": 4}
+"""How many plans of a spelling are worth timing; those compiled at run time take up to seconds each to build."""
 
 _DATA_TYPES = {"float16": "HALF", "bfloat16": "BFLOAT16", "float32": "FLOAT"}
 X, W, BIAS, RESIDUAL, Y = 1, 2, 3, 4, 5
@@ -136,7 +140,7 @@ def bind_conv(op: CudnnConvOp, context: KernelContext) -> Kernel:
 def other_plans(op: CudnnConvOp, context: KernelContext) -> Iterator[tuple[Attributes, Kernel]]:
     """Every plan that cuDNN can build for an op: the property that chooses it, and its kernel."""
     graph = ConvGraph(op)
-    for plan in graph.plans():
+    for plan in islice(graph.plans(), MOST_PLANS[text(op.spelling)]):
         yield {"plan": plan.name}, conv_kernel(graph, plan, context)
 
 

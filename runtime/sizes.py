@@ -1,0 +1,57 @@
+"""Limits on sizes: refused before anything is allocated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Attribute
+
+from ..dialects.nn.base import NNOp
+from ..dialects.nn.types import Abstract, Array, dims_of, element_type, format_dims, is_static, num_bytes, tensor
+from ..errors import CompileError
+from ..rewriting import node_name
+
+MAX_BYTES = 16 << 30
+"""The default limit on a value's, and on the arena's, size in bytes."""
+
+
+def check_sizes(module: ModuleOp, max_bytes: int) -> None:
+    """Refuse a module with a value, or an op at work, larger than `max_bytes`, before anything is allocated."""
+    for op in module.walk():
+        if isinstance(op, NNOp):
+            for result in op.results:
+                _check_size(result.type, node_name(op), max_bytes)
+            known = all(is_static(v.type) for v in (*op.operands, *op.results))
+            if known and (size := op.working_bytes()) > max_bytes:
+                raise CompileError(
+                    f"computing it needs {size} bytes, more than the limit of {max_bytes}",
+                    node_name(op),
+                    "--max-bytes",
+                )
+
+
+def _check_size(type_: Attribute, node: str, max_bytes: int) -> None:
+    if (size := num_bytes(type_)) is not None and size > max_bytes:
+        raise CompileError(
+            f"a value of shape {format_dims(dims_of(type_))} needs {size} bytes, more than the limit of {max_bytes}",
+            node,
+            "--max-bytes",
+        )
+
+
+def check_sizes_of_run(op: NNOp, operands: Sequence[Array], max_bytes: int) -> None:
+    """Refuse an op whose HOST operands, known now, ask for a result larger than `max_bytes`."""
+    host = op.host_operands()
+    if not host or all(is_static(r.type) for r in op.results):
+        return
+    known = [
+        Abstract(tensor(element_type(v.type), a.shape), a if i in host else None)
+        for i, (v, a) in enumerate(zip(op.operands, operands, strict=True))
+    ]
+    try:
+        inferred = op.infer(*op.arguments(known))
+    except CompileError as e:
+        raise e.at(node_name(op)) from None
+    for type_ in inferred if isinstance(inferred, tuple) else (inferred,):
+        _check_size(type_, node_name(op), max_bytes)
