@@ -6,7 +6,6 @@ import os
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,8 +91,7 @@ def test_parameters_option(run: Run, write_model: Writer) -> None:
     size = Path("net.onnx").stat().st_size
     assert run("--parameters", "weights/other.onnx", text=text)[::2] == (
         1,
-        f"fuse-opt: weights/other.onnx has 3 bytes, but the module's parameter file has {size}"
-        " (it is another file)\n",
+        f"fuse-opt: weights/other.onnx has 3 bytes, but the module's parameter file has {size} (it is another file)\n",
     )
     assert run("--parameters", "absent", text=text)[::2] == (
         1,
@@ -118,22 +116,15 @@ def test_node_names_are_locations(run: Run, write_model: Writer) -> None:
     assert 'loc("last")' in run("net.onnx", "--print-debuginfo")[1]
 
 
-def test_help_is_quick() -> None:
-    """Under 0.5 s and without the heavy imports; the best of three, in CPU time where that is less."""
+def test_help_imports_little() -> None:
+    """Without the heavy imports it is quick; bench/startup.py says how quick."""
     code = """if True:
         import sys
         from nnfuse.tools import fuse_opt
         assert fuse_opt.main(["--help"]) == 0
         heavy = {"onnx", "numpy", "cupy", "nnfuse.dialects.nn"} & set(sys.modules)
         sys.exit(f"imported {heavy}" if heavy else 0)"""
-    times: list[float] = []
-    for _ in range(3):
-        before, start = os.times(), time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-        after, wall = os.times(), time.perf_counter() - start
-        cpu = after.children_user + after.children_system - before.children_user - before.children_system
-        times.append(min(cpu, wall))
-    assert min(times) < 0.5
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
 def test_a_reader_that_stops_is_no_error() -> None:

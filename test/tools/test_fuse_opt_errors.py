@@ -52,9 +52,7 @@ ERRORS: dict[str, tuple[list[str], str, str]] = {
     ),
     "verifier": (
         [],
-        IR.replace("%x : tensor<2x3xf32>\n", "%x : (tensor<2x3xf32>) -> tensor<5xf32>\n").replace(
-            "urn %y", "urn %x"
-        ),
+        IR.replace("%x : tensor<2x3xf32>\n", "%x : (tensor<2x3xf32>) -> tensor<5xf32>\n").replace("urn %y", "urn %x"),
         "fuse-opt: %y: result is declared tensor<5xf32>, but nn.relu gives tensor<2x3xf32>",
     ),
     "verifier of others": (
@@ -66,8 +64,7 @@ ERRORS: dict[str, tuple[list[str], str, str]] = {
     "onnx on stdin": (
         ["-f", "onnx"],
         IR,
-        "fuse-opt: an ONNX model cannot be read from standard input"
-        " (its weights stay in the file, which needs a name)",
+        "fuse-opt: an ONNX model cannot be read from standard input (its weights stay in the file, which needs a name)",
     ),
 }
 

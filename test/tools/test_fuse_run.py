@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -354,19 +353,12 @@ def test_version(run_fuse_run: Run) -> None:
     assert (code, err) == (0, "") and re.fullmatch(r"fuse-run of nnfuse \d+\.\d+\S*\n", out)
 
 
-def test_help_is_quick() -> None:
-    """Under 0.5 s and without the heavy imports; the best of three, in CPU time where that is less."""
+def test_help_imports_little() -> None:
+    """Without the heavy imports it is quick; bench/startup.py says how quick."""
     code = """if True:
         import sys
         from nnfuse.tools import fuse_run
         assert fuse_run.main(["--help"]) == 0
         heavy = {"onnx", "numpy", "cupy", "rich", "nnfuse.dialects.nn"} & set(sys.modules)
         sys.exit(f"imported {heavy}" if heavy else 0)"""
-    times: list[float] = []
-    for _ in range(3):
-        before, start = os.times(), time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-        after, wall = os.times(), time.perf_counter() - start
-        cpu = after.children_user + after.children_system - before.children_user - before.children_system
-        times.append(min(cpu, wall))
-    assert min(times) < 0.5
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
