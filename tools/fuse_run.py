@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +73,11 @@ def _add_inputs(group: Any) -> None:
 def _add_compilation(group: Any) -> None:
     group.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to run (default cpu)")
     group.add_argument("--precision", choices=PRECISIONS, default="f32", help="what to compute in (default f32)")
+    group.add_argument(
+        "--tune",
+        action="store_true",
+        help="time every way to compute each layer on the GPU and keep the fastest, also for later runs",
+    )
     group.add_argument("--threads", type=_positive, metavar="N", help="how many threads the BLAS uses on the CPU")
     group.add_argument("--no-fuse", action="store_true", help="do not fold and fuse")
     group.add_argument(
@@ -127,8 +132,8 @@ def check_options(args: argparse.Namespace) -> None:
 
 def open_session(args: argparse.Namespace) -> Session:
     """The session that the options ask for."""
-    from ..runtime.program import MAX_BYTES
     from ..runtime.session import Session, new_context, parse_text
+    from ..runtime.sizes import MAX_BYTES
 
     return Session(
         parse_text(_read_stdin(), "stdin", new_context()) if args.model == "-" else args.model,
@@ -137,7 +142,26 @@ def open_session(args: argparse.Namespace) -> Session:
         precision=args.precision,
         parameters=args.parameters,
         max_bytes=args.max_bytes or MAX_BYTES,
+        tune=args.tune,
+        progress=tuning_progress() if args.tune else None,
     )
+
+
+def tuning_progress() -> Callable[[int, int, str], None]:
+    """What shows how far tuning is: a bar on standard error, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("tuning"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[what]}"))
+    bar = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+    task = bar.add_task("tuning", what="")
+
+    def show(done: int, total: int, what: str) -> None:
+        bar.update(task, completed=done, total=total, what=what)
+        if bar.console.is_terminal:
+            (bar.stop if done == total else bar.start)()
+
+    return show
 
 
 def _read_stdin() -> str:

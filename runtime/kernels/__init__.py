@@ -93,6 +93,8 @@ class Backend:
 
     def asarray(self, array: Array) -> Array:
         """`array` on this device, row-major."""
+        if type(array) is self.xp.ndarray and array.flags.c_contiguous:
+            return array
         return self.xp.asarray(array, order="C")  # ascontiguousarray would make a scalar a vector
 
     def arena(self, size: int) -> Array:

@@ -327,7 +327,7 @@ def test_check_lists_everything(run_fuse_run: Run) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), "net.onnx")
     code, out, err = run_fuse_run("net.onnx", "--check", "--precision", "bf16")
     assert out.splitlines() == [
-        "not supported: precision 'bf16' is not supported (f32 or tf32)",
+        "not supported: precision 'bf16' needs the device cuda",
         "not supported: the operator my.domain.Strange is not supported: 2 nodes, first strange1",
         "not supported: the operator StringNormalizer is not supported: strings1",
         "not supported: Dropout in training_mode is not supported (export it for inference): 2 nodes, first drop1",

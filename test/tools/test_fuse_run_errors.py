@@ -40,8 +40,9 @@ ERRORS: dict[str, tuple[list[str], int, str]] = {
         1,
         "argument --device: invalid choice: 'tpu' (choose from 'cpu', 'cuda') (see --help)",
     ),
-    "f16": (["net.onnx", "--precision", "f16"], 2, "precision 'f16' is not supported (f32 or tf32)"),
-    "bf16": (["net.onnx", "--precision", "bf16"], 2, "precision 'bf16' is not supported (f32 or tf32)"),
+    "f16": (["net.onnx", "--precision", "f16"], 2, "precision 'f16' needs the device cuda"),
+    "bf16": (["net.onnx", "--precision", "bf16"], 2, "precision 'bf16' needs the device cuda"),
+    "tune": (["net.onnx", "--tune"], 2, "there is nothing to tune on the device cpu (device cuda)"),
     "tf32": (["net.onnx", "--precision", "tf32"], 2, "precision 'tf32' needs the device cuda"),
     "dim unbound": (
         ["net.onnx"],
