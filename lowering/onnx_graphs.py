@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, cast
 
 import onnx
@@ -52,10 +53,12 @@ def _names(model: ModelProto) -> Iterator[Any]:
     graph = model.graph
     yield from (entry.domain for entry in model.opset_import)
     for function in model.functions:
-        yield from (function.domain, function.name)
-    for node in graph.node:
-        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
-        yield from (attribute.name for attribute in node.attribute)
+        yield from (function.domain, function.name, function.overload, *function.input, *function.output)
+        yield from (*function.attribute, *(a.name for a in function.attribute_proto))
+        yield from (entry.domain for entry in function.opset_import)
+    for node in chain(graph.node, *(f.node for f in model.functions)):
+        yield from (node.name, node.op_type, node.domain, node.overload, *node.input, *node.output)
+        yield from (text for attribute in node.attribute for text in (attribute.name, attribute.ref_attr_name))
     for info in (*graph.input, *graph.value_info, *graph.output):
         yield info.name
         yield from (dim.dim_param for dim in info.type.tensor_type.shape.dim)
