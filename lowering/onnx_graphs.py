@@ -14,9 +14,6 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 from ..errors import CompileError, UnsupportedError
 from .onnx_files import not_utf8, to_array
 
-OLDEST_OPSET = 7
-"""The oldest ONNX opset that is read."""
-
 
 def opsets_of(model: ModelProto) -> dict[str, int]:
     """The version of each imported domain; raises where the main one is outside what is read."""
@@ -32,14 +29,11 @@ def opsets_of(model: ModelProto) -> dict[str, int]:
     newest = onnx.defs.onnx_opset_version()
     version = opsets.get("")
     if version is None:
-        raise CompileError("the model imports no opset of the domain ai.onnx")
+        if any(not domain_of(node.domain) for node in model.graph.node):
+            raise CompileError("the model imports no opset of the domain ai.onnx")
+        return opsets
     if not 1 <= version <= newest:
         raise UnsupportedError(f"opset {version} is unknown", hint=f"this onnx {onnx.__version__} knows 1 to {newest}")
-    if version < OLDEST_OPSET:
-        raise UnsupportedError(
-            f"opset {version} is too old",
-            hint=f"{OLDEST_OPSET} to {newest} are read; convert with onnx.version_converter",
-        )
     return opsets
 
 

@@ -199,6 +199,7 @@ class GraphImporter:
             outputs.pop()
         try:
             attributes = check_schema(node, domain, opset)
+            _check_form(op_class, node.op_type, opset)
             results = op_class.import_node(
                 OnnxNode(
                     op_type=node.op_type,
@@ -279,6 +280,16 @@ class GraphImporter:
         if self.mismatches:
             more = f" (and {len(self.mismatches) - 1} more)" if len(self.mismatches) > 1 else ""
             LOG.warning("a declared shape is wrong and is ignored: %s%s", self.mismatches[0], more)
+
+
+def _check_form(op_class: type[NNOp], operator: str, opset: int) -> None:
+    """Raise UnsupportedError where the class does not read the operator's form of an opset that old."""
+    spelling = op_class.ONNX
+    if spelling is not None and operator == spelling.name and opset < spelling.since:
+        raise UnsupportedError(
+            f"{operator} of opset {opset} is not supported",
+            hint=f"opset {spelling.since} is: convert with onnx.version_converter",
+        )
 
 
 def _onnx_type(type_: Attribute) -> TypeProto:
