@@ -6,13 +6,14 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute
 
 from ..errors import CompileError, UnsupportedError
 from .onnx_files import not_utf8, tensor_type
-from .onnx_graphs import check_schema, domain_of, name_of, sorted_nodes
+from .onnx_functions import ScopedNode
+from .onnx_graphs import check_schema, name_of
 from .onnx_to_nn import GraphImporter
 
 
@@ -49,7 +50,7 @@ class _Checker(GraphImporter):
 
     def check(self) -> Support:
         """See `check_support`."""
-        nodes = sorted_nodes(self.graph)
+        nodes = self._sorted_nodes()
         for operator, names in self._unknown_operators(nodes).items():
             self.found[f"the operator {operator} is not supported"] = names
         for sparse in self.graph.sparse_initializer:
@@ -62,7 +63,7 @@ class _Checker(GraphImporter):
         for proto in initializers.values():
             with self._collect(proto.name):
                 self._initializer(proto)
-        for node in nodes:
+        for node in self._with_bodies(nodes):
             self._check_node(node)
         return Support(len(nodes), [_line(what, names) for what, names in self.found.items()], self.unchecked)
 
@@ -74,21 +75,27 @@ class _Checker(GraphImporter):
             hint = f" ({e.hint})" if e.hint else ""
             self.found.setdefault(f"{e.message}{hint}", []).append(e.node or name)
 
-    def _check_node(self, node: NodeProto) -> None:
+    def _in_context(self, node: ScopedNode) -> list[ScopedNode]:
+        with self._collect(name_of(node.proto)):
+            return super()._in_context(node)
+        return []
+
+    def _check_node(self, scoped: ScopedNode) -> None:
+        node = scoped.proto
         inputs = [i for i in node.input if i]
         doubtful = any(i in self.doubtful for i in inputs)
-        if self._is_known(node):
+        if self.functions.is_known(scoped):
             with self._collect(name_of(node)):
                 if all(i in self.values for i in inputs):
                     try:
-                        self._node(node)
+                        self._node(scoped)
                     except CompileError as e:
                         if isinstance(e, UnsupportedError) or not doubtful:
                             raise
                         self.unchecked += 1
                 else:
                     self.unchecked += 1
-                    check_schema(node, domain_of(node.domain), self.opsets[domain_of(node.domain)])
+                    check_schema(node, scoped.domain, scoped.opset)
         for output in filter(None, node.output):
             if output not in self.values:
                 doubtful = True

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, ModelProto, TensorProto, external_data_helper, helper, numpy_helper
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, external_data_helper, helper, numpy_helper
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute
 
@@ -58,11 +58,11 @@ def not_utf8() -> CompileError:
     return CompileError("a name or text in the model is not UTF-8")
 
 
-def weights(model: ModelProto) -> Iterator[tuple[str, TensorProto]]:
-    """The tensors of a model that can be parameters, by name: initializers, and what Constant nodes hold."""
+def weights(model: ModelProto, nodes: Iterable[NodeProto]) -> Iterator[tuple[str, TensorProto]]:
+    """The tensors of a model that can be parameters, by name: initializers, and what Constants among `nodes` hold."""
     for proto in model.graph.initializer:
         yield proto.name, proto
-    for node in model.graph.node:
+    for node in nodes:
         if node.op_type == "Constant" and node.output and node.attribute:
             value = node.attribute[0]
             if value.name == "value":

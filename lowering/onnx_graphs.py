@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, cast
 
 import onnx
@@ -12,9 +13,6 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from ..errors import CompileError, UnsupportedError
 from .onnx_files import not_utf8, to_array
-
-OLDEST_OPSET = 7
-"""The oldest ONNX opset that is read."""
 
 
 def opsets_of(model: ModelProto) -> dict[str, int]:
@@ -31,14 +29,11 @@ def opsets_of(model: ModelProto) -> dict[str, int]:
     newest = onnx.defs.onnx_opset_version()
     version = opsets.get("")
     if version is None:
-        raise CompileError("the model imports no opset of the domain ai.onnx")
+        if any(not domain_of(node.domain) for node in model.graph.node):
+            raise CompileError("the model imports no opset of the domain ai.onnx")
+        return opsets
     if not 1 <= version <= newest:
         raise UnsupportedError(f"opset {version} is unknown", hint=f"this onnx {onnx.__version__} knows 1 to {newest}")
-    if version < OLDEST_OPSET:
-        raise UnsupportedError(
-            f"opset {version} is too old",
-            hint=f"{OLDEST_OPSET} to {newest} are read; convert with onnx.version_converter",
-        )
     return opsets
 
 
@@ -52,10 +47,12 @@ def _names(model: ModelProto) -> Iterator[Any]:
     graph = model.graph
     yield from (entry.domain for entry in model.opset_import)
     for function in model.functions:
-        yield from (function.domain, function.name)
-    for node in graph.node:
-        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
-        yield from (attribute.name for attribute in node.attribute)
+        yield from (function.domain, function.name, function.overload, *function.input, *function.output)
+        yield from (*function.attribute, *(a.name for a in function.attribute_proto))
+        yield from (entry.domain for entry in function.opset_import)
+    for node in chain(graph.node, *(f.node for f in model.functions)):
+        yield from (node.name, node.op_type, node.domain, node.overload, *node.input, *node.output)
+        yield from (text for attribute in node.attribute for text in (attribute.name, attribute.ref_attr_name))
     for info in (*graph.input, *graph.value_info, *graph.output):
         yield info.name
         yield from (dim.dim_param for dim in info.type.tensor_type.shape.dim)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, TensorProto, TypeProto, ValueInfoProto, helper
 from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, StringAttr, TensorType, i64
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
@@ -20,11 +20,22 @@ from xdsl.ir import Attribute, Block, Region, SSAValue
 from ..dialects.nn import NN
 from ..dialects.nn.base import NNOp, OnnxNode
 from ..dialects.nn.constant import ConstantOp, ParameterOp, may_be_inline
-from ..dialects.nn.types import Array, compatible, element_of, is_float, product, tensor
+from ..dialects.nn.types import (
+    Array,
+    compatible,
+    dims_of,
+    dtype_of,
+    element_of,
+    element_type,
+    is_float,
+    product,
+    tensor,
+)
 from ..errors import CompileError, UnsupportedError, escape_name
 from ..rewriting import name_location
 from .onnx_files import check_tensor, load_model, not_utf8, tensor_type, to_array
-from .onnx_graphs import check_names, check_schema, domain_of, name_of, opsets_of, sorted_nodes
+from .onnx_functions import FunctionExpander, ScopedNode
+from .onnx_graphs import check_names, check_schema, name_of, opsets_of, sorted_nodes
 
 LOG = logging.getLogger("nnfuse")
 
@@ -57,31 +68,44 @@ def op_classes() -> dict[tuple[str, str], type[NNOp]]:
     return {(onnx_.domain, name): c for c, onnx_ in spelled for name in (onnx_.name, *onnx_.older)}
 
 
+def is_claimed(domain: str, op_type: str) -> bool:
+    """Whether an op class imports this ONNX operator."""
+    return (domain, op_type) in op_classes()
+
+
+def expanded_nodes(model: ModelProto) -> list[ScopedNode]:
+    """The nodes of a model's graph in an order in which they can run, calls of functions expanded.
+
+    Those whose body depends on the types of their operands are left.
+    """
+    opsets = opsets_of(model)
+    return FunctionExpander(model, is_claimed).expand(ScopedNode(n, opsets) for n in sorted_nodes(model.graph))
+
+
 class GraphImporter:
     """Imports one graph. Values are kept by their ONNX names; nodes may come in any order."""
 
     def __init__(self, model: ModelProto):
         check_names(model)
         self.graph: GraphProto = model.graph
-        self.functions = {(domain_of(f.domain), f.name) for f in model.functions}
         self.opsets = opsets_of(model)
+        self.functions = FunctionExpander(model, is_claimed)
         self.block = Block()
         self.values: dict[str, SSAValue] = {}
         self.declared = {v.name: v for v in (*self.graph.input, *self.graph.value_info, *self.graph.output)}
         self.mismatches: list[str] = []
-        self.uses = Counter(name for node in self.graph.node for name in node.input)
-        self.uses.update(o.name for o in self.graph.output)
+        self.uses = Counter(o.name for o in self.graph.output)
 
     def function(self) -> FuncOp:
         """`func @main` of the graph."""
-        nodes = sorted_nodes(self.graph)
+        nodes = self._sorted_nodes()
         self._check_supported(nodes)
         initializers = {t.name: t for t in self.graph.initializer}
         inputs = [i for i in self.graph.input if i.name not in initializers]
         arguments = [self._argument(i) for i in inputs]
         for tensor_ in initializers.values():
             self._initializer(tensor_)
-        for node in nodes:
+        for node in self._with_bodies(nodes):
             self._node(node)
         results = [self._output(o) for o in self.graph.output]
         self.block.add_op(ReturnOp(*results))
@@ -96,7 +120,33 @@ class GraphImporter:
             ),
         )
 
-    def _check_supported(self, nodes: Sequence[NodeProto]) -> None:
+    def _sorted_nodes(self) -> list[ScopedNode]:
+        """The graph's nodes in order, functions expanded as far as that needs no types."""
+        nodes = self.functions.expand(ScopedNode(n, self.opsets) for n in sorted_nodes(self.graph))
+        self._count_uses(nodes)
+        return nodes
+
+    def _count_uses(self, nodes: Iterable[ScopedNode]) -> None:
+        self.uses.update(name for node in nodes for name in node.proto.input)
+
+    def _with_bodies(self, nodes: Sequence[ScopedNode]) -> Iterator[ScopedNode]:
+        """`nodes` in order, each whose body depends on its operands' types replaced once those are imported."""
+        pending = list(nodes)[::-1]
+        while pending:
+            node = pending.pop()
+            if self.functions.waits(node) and all(i in self.values for i in node.proto.input if i):
+                body = self._in_context(node)
+                self._count_uses(body)
+                pending += body[::-1]
+            else:
+                yield node
+
+    def _in_context(self, node: ScopedNode) -> list[ScopedNode]:
+        return self.functions.in_context(
+            node, [_onnx_type(self.values[i].type) if i else TypeProto() for i in node.proto.input]
+        )
+
+    def _check_supported(self, nodes: Sequence[ScopedNode]) -> None:
         """Raise one UnsupportedError that lists every operator without a class."""
         if missing := self._unknown_operators(nodes):
             listed = ", ".join(f"{op} ({len(names)}, first {names[0]})" for op, names in missing.items())
@@ -106,18 +156,15 @@ class GraphImporter:
                 "sparse initializers are not supported", self.graph.sparse_initializer[0].values.name
             )
 
-    def _unknown_operators(self, nodes: Sequence[NodeProto]) -> dict[str, list[str]]:
+    def _unknown_operators(self, nodes: Sequence[ScopedNode]) -> dict[str, list[str]]:
         """The nodes without a class, by operator. Every class is of ONNX's own domain, whose opset is imported."""
         missing: dict[str, list[str]] = {}
         for node in nodes:
-            if not self._is_known(node):
-                domain = domain_of(node.domain)
-                missing.setdefault(f"{domain}.{node.op_type}" if domain else node.op_type, []).append(name_of(node))
+            if not self.functions.is_known(node):
+                operator = f"{node.domain}.{node.proto.op_type}" if node.domain else node.proto.op_type
+                reason = self.functions.reason(node)
+                missing.setdefault(f"{operator} [{reason}]" if reason else operator, []).append(name_of(node.proto))
         return missing
-
-    def _is_known(self, node: NodeProto) -> bool:
-        operator = domain_of(node.domain), node.op_type
-        return operator in op_classes() and operator not in self.functions
 
     def _argument(self, info: ValueInfoProto) -> Any:
         dims: list[int | None] = []
@@ -139,9 +186,9 @@ class GraphImporter:
             value = self._parameter(proto.name, type_)
         self._define(proto.name, value)
 
-    def _node(self, node: NodeProto) -> None:
-        name, domain = name_of(node), domain_of(node.domain)
-        opset = self.opsets[domain]
+    def _node(self, scoped: ScopedNode) -> None:
+        node, domain, opset = scoped.proto, scoped.domain, scoped.opset
+        name = name_of(node)
         op_class = op_classes()[domain, node.op_type]
         assert op_class.ONNX is not None
         inputs = [self.values[i] if i else None for i in node.input]
@@ -152,6 +199,7 @@ class GraphImporter:
             outputs.pop()
         try:
             attributes = check_schema(node, domain, opset)
+            _check_form(op_class, node.op_type, opset)
             results = op_class.import_node(
                 OnnxNode(
                     op_type=node.op_type,
@@ -232,6 +280,21 @@ class GraphImporter:
         if self.mismatches:
             more = f" (and {len(self.mismatches) - 1} more)" if len(self.mismatches) > 1 else ""
             LOG.warning("a declared shape is wrong and is ignored: %s%s", self.mismatches[0], more)
+
+
+def _check_form(op_class: type[NNOp], operator: str, opset: int) -> None:
+    """Raise UnsupportedError where the class does not read the operator's form of an opset that old."""
+    spelling = op_class.ONNX
+    if spelling is not None and operator == spelling.name and opset < spelling.since:
+        raise UnsupportedError(
+            f"{operator} of opset {opset} is not supported",
+            hint=f"opset {spelling.since} is: convert with onnx.version_converter",
+        )
+
+
+def _onnx_type(type_: Attribute) -> TypeProto:
+    element = helper.np_dtype_to_tensor_dtype(dtype_of(element_type(type_)))
+    return helper.make_tensor_type_proto(element, dims_of(type_))
 
 
 def _tensor_type(info: ValueInfoProto) -> Any:

@@ -16,14 +16,15 @@ from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 from ..dialects.nn.types import Array
 from ..errors import CompileError, escape_name, unescape_name
 from ..lowering.onnx_files import load_model, parse_model, to_array, weights
-from ..lowering.onnx_to_nn import import_model
+from ..lowering.onnx_to_nn import expanded_nodes, import_model
 
 
 class ModelParameters(Mapping[str, Array]):
     """The weights of an ONNX model, by their names in IR: initializers, and the tensors of Constant nodes."""
 
     def __init__(self, model: ModelProto):
-        self._tensors: dict[str, TensorProto] = {escape_name(name): tensor for name, tensor in weights(model)}
+        nodes = [n.proto for n in expanded_nodes(model)] if model.functions else model.graph.node
+        self._tensors: dict[str, TensorProto] = {escape_name(name): tensor for name, tensor in weights(model, nodes)}
 
     def __getitem__(self, name: str) -> Array:
         return to_array(self._tensors[name])

@@ -77,11 +77,13 @@ def run_op(
     arrays = [to_host(values[v]) if i in host else values[v] for i, v in enumerate(op.operands)]
     try:
         with np.errstate(all="ignore"):
-            return op.compute(xp, arrays)
+            results = op.compute(xp, arrays)
     except CompileError as e:
         raise e.at(node_name(op)) from None
     except (ValueError, IndexError, ZeroDivisionError) as e:
         raise CompileError(f"{op.name} cannot be computed: {e}", node_name(op)) from None
+    # Constants are f32 as they stand in the text: what is computed from them only must be in float64 too.
+    return [_widen(xp, r) for r in results] if wide and not any(a.dtype.kind in "fV" for a in arrays) else results
 
 
 def checked_parameter(op: ParameterOp, parameters: Callable[[str], Array]) -> Array:

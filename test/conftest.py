@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,23 @@ from nnfuse.runtime.reference import evaluate, main_function
 from nnfuse.runtime.tolerance import f32_excess, relative_l2
 
 SHARED_MODELS = Path(os.environ.get("NNFUSE_MODELS", Path(__file__).parents[2] / "shared" / "models"))
+
+
+SUITE_CASE = re.compile(r"onnx/test_backend_suite\.py::Test[A-Za-z]+?(SymbolicDims|ConstantInputs)?::")
+SUITE_VARIANTS = {None: "", "SymbolicDims": " with symbolic dims", "ConstantInputs": " with constant inputs"}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many cases of onnx's own suite pass, as it is and in our variants of its node tests."""
+    counts = {variant: Counter[str]() for variant in SUITE_VARIANTS.values()}
+    for outcome in ("passed", "skipped", "failed", "error"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            if case := SUITE_CASE.search(report.nodeid):
+                counts[SUITE_VARIANTS[case[1]]][outcome] += 1
+    for variant, outcomes in counts.items():
+        if outcomes:
+            listed = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
+            terminalreporter.write_line(f"onnx.backend.test{variant}: {listed} of {outcomes.total()}")
 
 
 @pytest.fixture
@@ -98,7 +117,8 @@ def check_node() -> Callable[..., list[Any]]:
     """`check_node(op_type, [inputs], {attributes}, opset=, outputs=, constants=, against_ort=, expected=, symbolic=)`.
 
     Imports a one-node model, checks that the inferred types fit what `evaluate` returns (also with the dims of the
-    inputs `symbolic`, all by default, known by name only), and compares with the float64 oracle and with ONNX Runtime (or the arrays `expected`). Returns the results.
+    inputs `symbolic`, all by default, known by name only), and compares with the float64 oracle and with ONNX
+    Runtime (or the arrays `expected`). Returns the results.
     """
 
     def check(

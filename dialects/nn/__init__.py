@@ -22,6 +22,7 @@ from .activations import (
     TanhOp,
     ThresholdedReluOp,
 )
+from .axes_norm import LpNormalizationOp, MeanVarianceNormalizationOp, RMSNormalizationOp
 from .cast import CastOp
 from .clip import ClipOp
 from .comparison import EqualOp, GreaterOp, GreaterOrEqualOp, IsInfOp, IsNaNOp, LessOp, LessOrEqualOp
@@ -30,8 +31,10 @@ from .conv import ConvOp, ConvTransposeOp
 from .cumulative import CumProdOp, CumSumOp
 from .einsum import EinsumOp
 from .elementwise import AddOp, DivOp, MaxOp, MeanOp, MinOp, ModOp, MulOp, PowOp, SubOp, SumOp, WhereOp
+from .gather import GatherElementsOp, GatherNDOp
 from .gemm import GemmOp, MatMulOp
 from .generate import EyeLikeOp, OneHotOp, RangeOp, TriluOp
+from .group_norm import GroupNormalizationOp
 from .index import GatherOp, SliceOp
 from .join import ConcatOp, SplitOp
 from .layout import ExpandOp, TileOp, TransposeOp
@@ -76,6 +79,7 @@ from .reduce import (
 )
 from .reshape import FlattenOp, ReshapeOp, SqueezeOp, UnsqueezeOp
 from .resize import ResizeOp
+from .scatter import ScatterElementsOp, ScatterNDOp, TensorScatterOp
 from .select import CompressOp, NonZeroOp, UniqueOp
 from .shape import ConstantOfShapeOp, DropoutOp, IdentityOp, ShapeOp, SizeOp
 from .softmax import HardmaxOp, LogSoftmaxOp, SoftmaxOp
@@ -208,6 +212,10 @@ NN = Dialect(
         InstanceNormalizationOp,
         LayerNormalizationOp,
         LRNOp,
+        GroupNormalizationOp,
+        LpNormalizationOp,
+        MeanVarianceNormalizationOp,
+        RMSNormalizationOp,
         ReshapeOp,
         FlattenOp,
         SqueezeOp,
@@ -234,6 +242,11 @@ NN = Dialect(
         SplitOp,
         SliceOp,
         GatherOp,
+        GatherElementsOp,
+        GatherNDOp,
+        ScatterElementsOp,
+        ScatterNDOp,
+        TensorScatterOp,
         CompressOp,
         NonZeroOp,
         UniqueOp,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from xdsl.dialects.builtin import FloatAttr, StringAttr, TensorType, f32
@@ -12,9 +13,9 @@ from xdsl.pattern_rewriter import RewritePattern
 from ...errors import CompileError
 from .activation import ActivationAttr
 from .activation_functions import ACTIVATIONS
-from .base import AnyTensor, NNOp, Onnx, number, text
-from .elementwise import UnaryOp, require_float, require_number, same_element
-from .types import Abstract, Array, broadcasts_to, format_dims
+from .base import AnyTensor, NNOp, Onnx, OnnxNode, number, text
+from .elementwise import UnaryOp, append_ones, require_float, require_number, same_element
+from .types import Abstract, Array, broadcasts_to, dims_of, format_dims
 
 
 class ActivationOp(UnaryOp):
@@ -89,11 +90,12 @@ class LeakyReluOp(ActivationOp):
 class PReluOp(NNOp):
     """`x` where positive, else `slope * x`. ONNX PRelu, https://onnx.ai/onnx/operators/onnx__PRelu.html
 
-    `slope` broadcasts to `x`. One that is a single constant makes it an nn.leaky_relu, which can be fused.
+    `slope` broadcasts to `x` (in opset 6 it is one number, or one for each channel). One that is a single constant
+    makes it an nn.leaky_relu, which can be fused.
     """
 
     name = "nn.prelu"
-    ONNX: ClassVar = Onnx("PRelu", since=7)
+    ONNX: ClassVar = Onnx("PRelu", since=6)
     INPLACE: ClassVar = ("x",)
     POINTWISE: ClassVar = True
 
@@ -111,6 +113,14 @@ class PReluOp(NNOp):
     def evaluate(self, xp: Any, x: Array, slope: Array) -> Array:
         """`x < 0 ? slope * x : x`"""
         return xp.where(x < 0, slope * x, x)
+
+    @classmethod
+    def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        """Opset 6's slopes are those of the channels [N, C, ...], not of the last dim."""
+        x, slope = (dims_of(node.required(i).type) for i in (0, 1))
+        if node.opset < 7 and len(slope) == 1 and slope != (1,):
+            append_ones(node, 1, len(x) - 2)
+        return super().import_node(node)
 
     @classmethod
     def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:

@@ -29,7 +29,7 @@ class EqualOp(CompareOp):
     """`a == b`, of bools (i1) too. ONNX Equal, https://onnx.ai/onnx/operators/onnx__Equal.html"""
 
     name = "nn.equal"
-    ONNX: ClassVar = Onnx("Equal", since=7)
+    ONNX: ClassVar = Onnx("Equal", since=1)
 
     def infer(self, a: Abstract, b: Abstract) -> TensorType[Attribute]:
         """Bools of the broadcast dims."""
@@ -46,7 +46,7 @@ class LessOp(CompareOp):
     """`a < b`. ONNX Less, https://onnx.ai/onnx/operators/onnx__Less.html"""
 
     name = "nn.less"
-    ONNX: ClassVar = Onnx("Less", since=7)
+    ONNX: ClassVar = Onnx("Less", since=1)
 
     def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
         """`a < b`"""
@@ -70,7 +70,7 @@ class GreaterOp(CompareOp):
     """`a > b`. ONNX Greater, https://onnx.ai/onnx/operators/onnx__Greater.html"""
 
     name = "nn.greater"
-    ONNX: ClassVar = Onnx("Greater", since=7)
+    ONNX: ClassVar = Onnx("Greater", since=1)
 
     def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
         """`a > b`"""

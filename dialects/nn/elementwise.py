@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any, ClassVar
 
+import numpy as np
 from xdsl.dialects.builtin import IntegerAttr, TensorType, i1, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, var_operand_def
@@ -13,7 +14,18 @@ from xdsl.pattern_rewriter import RewritePattern
 
 from ...errors import CompileError
 from .base import AnyTensor, NNOp, Onnx, OnnxNode, integer
-from .types import Abstract, Array, broadcast_dims, element_type, is_float, tensor
+from .types import (
+    Abstract,
+    Array,
+    broadcast_dims,
+    dims_agree,
+    dims_of,
+    element_type,
+    format_dims,
+    is_float,
+    normalize_axis,
+    tensor,
+)
 
 
 def same_element(name: str, *operands: Abstract) -> Attribute:
@@ -51,7 +63,10 @@ class UnaryOp(NNOp):
 
 
 class BinaryOp(NNOp):
-    """Two operands of one element type, broadcast against each other as in NumPy."""
+    """Two operands of one element type, broadcast against each other as in NumPy.
+
+    In ONNX's opset 6, where `broadcast` = 1, the dims of `b` are those of `a` from `axis` on, by default its last ones.
+    """
 
     INPLACE: ClassVar = ("a", "b")
     POINTWISE: ClassVar = True
@@ -65,6 +80,30 @@ class BinaryOp(NNOp):
         element = same_element(self.name, a, b)
         require_number(self.name, element)
         return tensor(element, broadcast_dims(a.dims, b.dims))
+
+    @classmethod
+    def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        """Opset 6's `broadcast` and `axis` become ones behind the dims of `b`."""
+        if node.opset < 7:
+            a, b = (dims_of(node.required(i).type) for i in (0, 1))
+            axis, broadcast = node.attributes.pop("axis", None), node.attributes.pop("broadcast", 0)
+            first = len(a) - len(b) if axis is None else normalize_axis(axis, len(a))
+            if not broadcast and not dims_agree(a, b):
+                raise CompileError(f"{format_dims(a)} and {format_dims(b)} differ, and broadcast is not 1")
+            if broadcast and not 0 <= first <= len(a) - len(b):
+                raise CompileError(f"{format_dims(b)} does not fit {format_dims(a)} from axis {first} on")
+            append_ones(node, 1, len(a) - len(b) - first if broadcast else 0)
+        return super().import_node(node)
+
+
+def append_ones(node: OnnxNode, index: int, count: int) -> None:
+    """Give input `index` of `node` `count` more dims of size 1 at its end."""
+    from .reshape import UnsqueezeOp
+
+    if count > 0:
+        value = node.required(index)
+        rank = len(dims_of(value.type))
+        node.inputs[index] = node.build(UnsqueezeOp, value, node.constant(np.arange(rank, rank + count)))[0]
 
 
 class VariadicOp(NNOp):
@@ -94,7 +133,7 @@ class AddOp(BinaryOp):
     """`a + b`. ONNX Add, https://onnx.ai/onnx/operators/onnx__Add.html"""
 
     name = "nn.add"
-    ONNX: ClassVar = Onnx("Add", since=7)
+    ONNX: ClassVar = Onnx("Add", since=6)
 
     def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
         """`a + b`"""
@@ -106,7 +145,7 @@ class SubOp(BinaryOp):
     """`a - b`. ONNX Sub, https://onnx.ai/onnx/operators/onnx__Sub.html"""
 
     name = "nn.sub"
-    ONNX: ClassVar = Onnx("Sub", since=7)
+    ONNX: ClassVar = Onnx("Sub", since=6)
 
     def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
         """`a - b`"""
@@ -118,7 +157,7 @@ class MulOp(BinaryOp):
     """`a * b`. ONNX Mul, https://onnx.ai/onnx/operators/onnx__Mul.html"""
 
     name = "nn.mul"
-    ONNX: ClassVar = Onnx("Mul", since=7)
+    ONNX: ClassVar = Onnx("Mul", since=6)
 
     def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
         """`a * b`"""
@@ -140,7 +179,7 @@ class DivOp(BinaryOp):
     """
 
     name = "nn.div"
-    ONNX: ClassVar = Onnx("Div", since=7)
+    ONNX: ClassVar = Onnx("Div", since=6)
 
     def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
         """`a / b`"""
@@ -156,20 +195,16 @@ def truncating_divide(a: Array, b: Array) -> Array:
 
 
 @irdl_op_definition
-class PowOp(NNOp):
+class PowOp(BinaryOp):
     """`a ** b`, in the element type of `a`. ONNX Pow, https://onnx.ai/onnx/operators/onnx__Pow.html
 
     The exponent may have another element type. An integer to a negative integer power is rounded towards zero.
     """
 
     name = "nn.pow"
-    ONNX: ClassVar = Onnx("Pow", since=7)
+    ONNX: ClassVar = Onnx("Pow", since=6)
     INPLACE: ClassVar = ("a",)
     POINTWISE: ClassVar = True
-
-    a = operand_def(AnyTensor)
-    b = operand_def(AnyTensor)
-    result = result_def(AnyTensor)
 
     def infer(self, a: Abstract, b: Abstract) -> TensorType[Attribute]:
         """The base's element type and the broadcast dims."""

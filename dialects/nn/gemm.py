@@ -53,10 +53,11 @@ class GemmOp(NNOp):
 
     op(a) [M, K] and op(b) [K, N] are transposed where transA, transB are 1; c broadcasts to the result [M, N]. As
     in BLAS, c is not read where beta is 0. For integers, alpha and beta must be whole numbers.
+    Opset 6's `broadcast` says nothing that the dims of c do not say.
     """
 
     name = "nn.gemm"
-    ONNX: ClassVar = Onnx("Gemm", since=7)
+    ONNX: ClassVar = Onnx("Gemm", since=6, drop=frozenset({"broadcast"}))
 
     a = operand_def(AnyTensor)
     b = operand_def(AnyTensor)

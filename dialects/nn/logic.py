@@ -66,7 +66,7 @@ class AndOp(LogicalOp):
     """Whether both are true. ONNX And, https://onnx.ai/onnx/operators/onnx__And.html"""
 
     name = "nn.and"
-    ONNX: ClassVar = Onnx("And", since=7)
+    ONNX: ClassVar = Onnx("And", since=1)
 
     def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
         """`a and b`"""
@@ -78,7 +78,7 @@ class OrOp(LogicalOp):
     """Whether one or both are true. ONNX Or, https://onnx.ai/onnx/operators/onnx__Or.html"""
 
     name = "nn.or"
-    ONNX: ClassVar = Onnx("Or", since=7)
+    ONNX: ClassVar = Onnx("Or", since=1)
 
     def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
         """`a or b`"""
@@ -90,7 +90,7 @@ class XorOp(LogicalOp):
     """Whether just one is true. ONNX Xor, https://onnx.ai/onnx/operators/onnx__Xor.html"""
 
     name = "nn.xor"
-    ONNX: ClassVar = Onnx("Xor", since=7)
+    ONNX: ClassVar = Onnx("Xor", since=1)
 
     def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
         """`a != b`"""

@@ -47,11 +47,13 @@ class BatchNormalizationOp(NNOp):
     """`(x - mean) / sqrt(var + epsilon) * scale + bias`, per channel, with given statistics.
 
     ONNX BatchNormalization, https://onnx.ai/onnx/operators/onnx__BatchNormalization.html, at inference only: `momentum`
-    is of training. x [N, C, ...], the others [C] (or [C, ...], per element: opset 7's spatial = 0).
+    is of training. x [N, C, ...], the others [C] (or [C, ...], per element: spatial = 0 up to opset 8).
     """
 
     name = "nn.batch_normalization"
-    ONNX: ClassVar = Onnx("BatchNormalization", since=7, drop=frozenset({"momentum", "training_mode", "spatial"}))
+    ONNX: ClassVar = Onnx(
+        "BatchNormalization", since=6, drop=frozenset({"momentum", "training_mode", "spatial", "is_test"})
+    )
     INPLACE: ClassVar = ("x",)
 
     x = operand_def(AnyTensor)
@@ -86,9 +88,10 @@ class BatchNormalizationOp(NNOp):
 
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
-        """Training is refused; whether `spatial` is 0 shows in the rank of the parameters."""
-        if node.attributes.get("training_mode", 0):
-            raise UnsupportedError("BatchNormalization with training_mode = 1 is not supported")
+        """Training is refused (it is opset 6's default); whether `spatial` is 0 shows in the rank of the parameters."""
+        if node.attributes.get("training_mode", 0) or (node.opset < 7 and not node.attributes.get("is_test", 0)):
+            mode = "is_test = 0" if node.opset < 7 else "training_mode = 1"
+            raise UnsupportedError(f"BatchNormalization with {mode} is not supported", hint="export it for inference")
         rank, parameter = (len(dims_of(node.required(i).type)) for i in (0, 1))
         if node.attributes.get("spatial", 1) == 0 and parameter != rank - 1:
             raise CompileError(
@@ -125,13 +128,13 @@ class InstanceNormalizationOp(NNOp):
 
     def evaluate(self, xp: Any, x: Array, scale: Array, bias: Array) -> Array:
         """In one new array and its squares."""
-        y, _, deviation = _standardized(xp, x, tuple(range(2, x.ndim)), number(self.epsilon))
+        y, _, deviation = standardized(xp, x, tuple(range(2, x.ndim)), number(self.epsilon))
         y *= _per_channel(scale, x.ndim) * deviation
         y += _per_channel(bias, x.ndim)
         return y
 
 
-def _standardized(xp: Any, x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, Array, Array]:
+def standardized(xp: Any, x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, Array, Array]:
     """`x` less its mean along `axes` (a new array), that mean, and `1 / sqrt(variance + epsilon)`."""
     mean = x.mean(axis=axes, keepdims=True)
     centred = x - mean
@@ -177,7 +180,7 @@ class LayerNormalizationOp(NNOp):
     def evaluate(self, xp: Any, x: Array, scale: Array, bias: Array | None) -> tuple[Array, ...]:
         """In one new array and its squares."""
         axes = tuple(range(normalize_axis(integer(self.axis), x.ndim), x.ndim))
-        y, mean, deviation = _standardized(xp, x, axes, number(self.epsilon))
+        y, mean, deviation = standardized(xp, x, axes, number(self.epsilon))
         y *= deviation
         y *= scale
         if bias is not None:
@@ -187,9 +190,14 @@ class LayerNormalizationOp(NNOp):
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
         """Statistics in another type than f32 are refused."""
-        if node.attributes.get("stash_type", 1) != 1:
-            raise UnsupportedError("LayerNormalization with a stash_type other than 1 (f32) is not supported")
+        require_f32_statistics(node)
         return super().import_node(node)
+
+
+def require_f32_statistics(node: OnnxNode) -> None:
+    """Raise UnsupportedError where `stash_type` asks for statistics in another type than f32."""
+    if node.attributes.get("stash_type", 1) != 1:
+        raise UnsupportedError(f"{node.op_type} with a stash_type other than 1 (f32) is not supported")
 
 
 @irdl_op_definition

@@ -137,7 +137,7 @@ class AveragePoolOp(PoolOp):
     """
 
     name = "nn.average_pool"
-    ONNX: ClassVar = Onnx("AveragePool", since=7)
+    ONNX: ClassVar = Onnx("AveragePool", since=1)
 
     count_include_pad = prop_def(IntegerAttr, default_value=IntegerAttr(0, i64))
 

@@ -191,6 +191,8 @@ class ResizeOp(NNOp):
         The nearest one is then, as in ONNX Runtime, below where the tensor grows and above where it shrinks.
         """
         if node.op_type == "Upsample" or node.opset == 10:
+            if node.opset < 7:
+                node.attributes["scales"] = [1, 1, *(node.attributes.pop(f"{n}_scale") for n in ("height", "width"))]
             node.attribute_to_input("scales", 1, np.float32)
             scales, fields = node.required(1), {**node.attributes, "coordinate_transformation_mode": "asymmetric"}
             if fields.get("mode", "nearest") == "nearest":

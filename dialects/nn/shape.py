@@ -43,11 +43,11 @@ def as_ints(array: Array) -> tuple[int, ...]:
 
 
 def count_of(name: str, operand: Abstract) -> int:
-    """How many numbers a HOST operand holds: it decides a rank, so it must be known. Raises CompileError."""
+    """How many numbers a HOST operand holds: it decides a rank, so it must be known. Raises where it is not."""
     if operand.rank > 1:
         raise CompileError(f"{name} must be a list of integers, not {format_dims(operand.dims)}")
     if (count := product(operand.dims)) is None:
-        raise CompileError(f"the length of {name} must be known: it decides the rank of the result")
+        raise UnsupportedError(f"an unknown length of {name} is not supported: it decides the rank of the result")
     if count > MAX_RANK:
         raise CompileError(f"{name} has {count} numbers, more than a tensor can have dimensions ({MAX_RANK})")
     return count
@@ -103,7 +103,7 @@ class DropoutOp(NNOp):
     """
 
     name = "nn.dropout"
-    ONNX: ClassVar = Onnx("Dropout", since=7, drop=frozenset({"ratio", "seed"}))
+    ONNX: ClassVar = Onnx("Dropout", since=6, drop=frozenset({"ratio", "seed"}))
     VIEW: ClassVar = True
 
     x = operand_def(AnyTensor)
@@ -124,10 +124,11 @@ class DropoutOp(NNOp):
 
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
-        """Refuses training and, before opset 12 (which defines it at inference), a mask that is used."""
+        """Refuses training (opset 6's default) and a mask that is used before opset 12 defines it at inference."""
         training = node.input(2)
         mode = None if training is None else constant_array(training)
-        if training is not None and (mode is None or mode.any()):
+        learning = node.opset < 7 and not node.attributes.get("is_test", 0)
+        if learning or (training is not None and (mode is None or mode.any())):
             raise UnsupportedError("Dropout in training_mode is not supported", hint="export it for inference")
         if node.opset < 12 and any(node.used[1:]):
             raise UnsupportedError(f"the mask of Dropout is not defined for inference in opset {node.opset}")

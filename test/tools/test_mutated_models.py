@@ -1,4 +1,4 @@
-"""Mutated models: whatever bytes come, a Session runs, or refuses in one line; it never crashes or takes much memory."""
+"""Mutated models: whatever bytes come, a Session runs, or refuses in one line; none crashes or takes much memory."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr
 
 from nnfuse.dialects.nn import NN
 from nnfuse.dialects.nn.base import NNOp
-from nnfuse.lowering.onnx_graphs import OLDEST_OPSET
 
 HERE = Path(__file__).parent
 OPS = sorted(NN.operations, key=lambda op: op.name)
@@ -35,7 +34,7 @@ def schemas(op: type[NNOp]) -> list[onnx.defs.OpSchema]:
     assert op.ONNX is not None
     newest = op.ONNX.until or onnx.defs.onnx_opset_version()
     found: dict[int, onnx.defs.OpSchema] = {}
-    for opset in range(max(OLDEST_OPSET, op.ONNX.since), newest + 1):
+    for opset in range(op.ONNX.since, newest + 1):
         schema = onnx.defs.get_schema(op.ONNX.name, opset, op.ONNX.domain)
         found[schema.since_version] = schema
     return list(found.values())

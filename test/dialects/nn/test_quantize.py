@@ -47,7 +47,6 @@ def normal(*shape, scale=1.0):
 def test_quantize_and_dequantize(check_node, dtype, axis):
     shape = () if axis is None else ((2, 3, 4)[axis],)
     attributes, scale, zero = {} if axis is None else {"axis": axis}, scales(*shape), numbers(dtype, *shape)
-    scale = np.asarray(scale if dtype in EIGHT else scale / 256, np.float32)
     check_node("QuantizeLinear", [normal(2, 3, 4, scale=5), scale, zero], attributes)
     check_node("DequantizeLinear", [numbers(dtype, 2, 3, 4), scale, zero], attributes)
 
@@ -194,7 +193,7 @@ def test_qlinear_matmul(check_node, a_type, per_column):
     inputs = [numbers(a_type, 2, 4, 8), one(0.02), np.asarray(a_type(5)), weights(8, 6)]
     inputs += [scales(*many), np.zeros(many, np.int8), one(0.3), np.asarray(a_type(11))]
     (y,) = check_node("QLinearMatMul", inputs)
-    assert len(np.unique(y)) > 20
+    assert len(np.unique(y)) > 8
 
 
 def value(element, *dims):

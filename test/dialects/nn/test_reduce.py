@@ -206,7 +206,7 @@ def test_axes_that_do_not_fit():
             ReduceSumOp(x, ConstantOp.of(np.array(axes)))
     with pytest.raises(CompileError, match="3 axes cannot be reduced in rank 2"):
         ReduceMeanOp(x, value(i64, 3), keepdims=0)
-    with pytest.raises(CompileError, match="the length of axes must be known"):
+    with pytest.raises(CompileError, match="unknown length of axes is not supported"):
         ReduceMeanOp(x, value(i64, None), keepdims=0)
     with pytest.raises(CompileError, match=r"nn.reduce_sum needs numbers, not i1"):
         ReduceSumOp(value(i1, 2))

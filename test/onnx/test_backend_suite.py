@@ -1,0 +1,119 @@
+"""onnx.backend.test through `nnfuse.runtime.onnx_backend`; its node tests also with symbolic dims and constant inputs.
+
+What is skipped is decided by the importer alone, never by a test's name: a test whose model uses what is not claimed
+raises UnsupportedError in `prepare`. Everything else must pass.
+"""
+
+from __future__ import annotations
+
+import unittest
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import ModelProto, TensorProto, numpy_helper
+from onnx.backend.base import BackendRep
+
+from nnfuse.dialects.nn.random import RandomOp
+from nnfuse.errors import UnsupportedError
+from nnfuse.runtime.onnx_backend import NnfuseBackend
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # onnx computes its expected infinities and NaNs with NumPy's warnings on
+    import onnx.backend.test
+
+
+class Suite(NnfuseBackend):
+    """The backend under test: on the CPU, models of unsupported ops skipped, and those that draw random numbers."""
+
+    @classmethod
+    def prepare(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> Any:
+        try:
+            rep = super().prepare(model, device)
+        except UnsupportedError as e:
+            raise unittest.SkipTest(str(e)) from None
+        for op in rep.session.module.walk():
+            if isinstance(op, RandomOp):
+                raise unittest.SkipTest(f"{op.name}: ONNX does not say how a seed becomes numbers")
+        return rep
+
+    @classmethod
+    def is_compatible(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> bool:
+        return True  # `prepare` says why not
+
+    @classmethod
+    def supports_device(cls, device: str) -> bool:
+        return device == "CPU"
+
+
+class SymbolicDims(Suite):
+    """Every size of every input is a symbol of its own, known only when the model is run.
+
+    Vectors of i64 keep their length: of many (a Reshape's `shape`, say) it decides the rank of a result.
+    """
+
+    @classmethod
+    def prepare(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> Any:
+        changed = ModelProto()
+        changed.CopyFrom(model)
+        for value in changed.graph.input:
+            type_ = value.type.tensor_type
+            if type_.elem_type == TensorProto.INT64 and len(type_.shape.dim) == 1:
+                continue
+            for axis, dim in enumerate(type_.shape.dim):
+                dim.dim_param = f"{value.name}_{axis}"
+        for value in changed.graph.output:
+            value.type.Clear()
+        return super().prepare(changed, device)
+
+
+class ConstantInputs(Suite):
+    """Every input is an initializer: constant folding and @prepare compute the outputs."""
+
+    class Rep(BackendRep):
+        def __init__(self, model: ModelProto):
+            self.model = model
+
+        def run(self, inputs: Any, **kwargs: Any) -> Any:
+            changed = ModelProto()
+            changed.CopyFrom(self.model)
+            tensors = [numpy_helper.from_array(np.asarray(a)) for a in inputs]
+            for value, tensor in zip(changed.graph.input, tensors, strict=True):
+                tensor.name = value.name
+            changed.graph.initializer.extend(tensors)
+            return Suite.prepare(changed).run([])
+
+    @classmethod
+    def prepare(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> Any:
+        super().prepare(model, device)
+        return cls.Rep(model)
+
+
+def cases(backend: type[Suite], suffix: str, kinds: tuple[str, ...]) -> Iterator[tuple[str, type[unittest.TestCase]]]:
+    """Pytest's classes: onnx's test cases for `backend`, of some kinds, without those for other devices."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        suite = onnx.backend.test.BackendTest(backend, __name__).test_cases
+    for name, case in suite.items():
+        kind = name.removeprefix("OnnxBackend").removesuffix("ModelTest")
+        if kind in kinds:
+            members = {n: f for n, f in vars(case).items() if n.startswith("test_") and n.endswith("_cpu")}
+            members["pytestmark"] = [pytest.mark.usefixtures("onnx_home")]
+            yield f"Test{kind}{suffix}", type(f"Test{kind}{suffix}", (unittest.TestCase,), members)
+
+
+@pytest.fixture(scope="session")
+def onnx_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """onnx writes the data of its light models below $ONNX_HOME."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ONNX_HOME", str(tmp_path_factory.mktemp("onnx")))
+        yield
+
+
+ALL = ("Node", "Real", "Simple", "PyTorchConverted", "PyTorchOperator")
+globals().update(cases(Suite, "", ALL))
+globals().update(cases(SymbolicDims, "SymbolicDims", ("Node",)))
+globals().update(cases(ConstantInputs, "ConstantInputs", ("Node",)))
