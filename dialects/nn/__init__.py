@@ -32,6 +32,7 @@ from .cumulative import CumProdOp, CumSumOp
 from .einsum import EinsumOp
 from .elementwise import AddOp, DivOp, MaxOp, MeanOp, MinOp, ModOp, MulOp, PowOp, SubOp, SumOp, WhereOp
 from .gather import GatherElementsOp, GatherNDOp
+from .gather import GatherElementsOp, GatherNDOp
 from .gemm import GemmOp, MatMulOp
 from .generate import EyeLikeOp, OneHotOp, RangeOp, TriluOp
 from .group_norm import GroupNormalizationOp
@@ -79,6 +80,7 @@ from .reduce import (
 )
 from .reshape import FlattenOp, ReshapeOp, SqueezeOp, UnsqueezeOp
 from .resize import ResizeOp
+from .scatter import ScatterElementsOp, ScatterNDOp, TensorScatterOp
 from .scatter import ScatterElementsOp, ScatterNDOp, TensorScatterOp
 from .select import CompressOp, NonZeroOp, UniqueOp
 from .shape import ConstantOfShapeOp, DropoutOp, IdentityOp, ShapeOp, SizeOp
@@ -242,6 +244,11 @@ NN = Dialect(
         SplitOp,
         SliceOp,
         GatherOp,
+        GatherElementsOp,
+        GatherNDOp,
+        ScatterElementsOp,
+        ScatterNDOp,
+        TensorScatterOp,
         GatherElementsOp,
         GatherNDOp,
         ScatterElementsOp,
