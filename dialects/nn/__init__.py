@@ -22,6 +22,7 @@ from .activations import (
     TanhOp,
     ThresholdedReluOp,
 )
+from .attention import AttentionOp
 from .axes_norm import LpNormalizationOp, MeanVarianceNormalizationOp, RMSNormalizationOp
 from .cast import CastOp
 from .clip import ClipOp
@@ -31,7 +32,6 @@ from .conv import ConvOp, ConvTransposeOp
 from .cumulative import CumProdOp, CumSumOp
 from .einsum import EinsumOp
 from .elementwise import AddOp, DivOp, MaxOp, MeanOp, MinOp, ModOp, MulOp, PowOp, SubOp, SumOp, WhereOp
-from .gather import GatherElementsOp, GatherNDOp
 from .gather import GatherElementsOp, GatherNDOp
 from .gemm import GemmOp, MatMulOp
 from .generate import EyeLikeOp, OneHotOp, RangeOp, TriluOp
@@ -81,7 +81,7 @@ from .reduce import (
 from .reshape import FlattenOp, ReshapeOp, SqueezeOp, UnsqueezeOp
 from .resize import ResizeOp
 from .scatter import ScatterElementsOp, ScatterNDOp, TensorScatterOp
-from .scatter import ScatterElementsOp, ScatterNDOp, TensorScatterOp
+from .rotary import RotaryEmbeddingOp
 from .select import CompressOp, NonZeroOp, UniqueOp
 from .shape import ConstantOfShapeOp, DropoutOp, IdentityOp, ShapeOp, SizeOp
 from .softmax import HardmaxOp, LogSoftmaxOp, SoftmaxOp
@@ -214,6 +214,8 @@ NN = Dialect(
         InstanceNormalizationOp,
         LayerNormalizationOp,
         LRNOp,
+        AttentionOp,
+        RotaryEmbeddingOp,
         GroupNormalizationOp,
         LpNormalizationOp,
         MeanVarianceNormalizationOp,
@@ -244,11 +246,6 @@ NN = Dialect(
         SplitOp,
         SliceOp,
         GatherOp,
-        GatherElementsOp,
-        GatherNDOp,
-        ScatterElementsOp,
-        ScatterNDOp,
-        TensorScatterOp,
         GatherElementsOp,
         GatherNDOp,
         ScatterElementsOp,
