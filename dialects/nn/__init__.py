@@ -22,6 +22,7 @@ from .activations import (
     TanhOp,
     ThresholdedReluOp,
 )
+from .attention import AttentionOp
 from .axes_norm import LpNormalizationOp, MeanVarianceNormalizationOp, RMSNormalizationOp
 from .cast import CastOp
 from .clip import ClipOp
@@ -80,6 +81,7 @@ from .reduce import (
 from .reshape import FlattenOp, ReshapeOp, SqueezeOp, UnsqueezeOp
 from .resize import ResizeOp
 from .scatter import ScatterElementsOp, ScatterNDOp, TensorScatterOp
+from .rotary import RotaryEmbeddingOp
 from .select import CompressOp, NonZeroOp, UniqueOp
 from .shape import ConstantOfShapeOp, DropoutOp, IdentityOp, ShapeOp, SizeOp
 from .softmax import HardmaxOp, LogSoftmaxOp, SoftmaxOp
@@ -212,6 +214,8 @@ NN = Dialect(
         InstanceNormalizationOp,
         LayerNormalizationOp,
         LRNOp,
+        AttentionOp,
+        RotaryEmbeddingOp,
         GroupNormalizationOp,
         LpNormalizationOp,
         MeanVarianceNormalizationOp,
