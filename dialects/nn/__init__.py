@@ -80,8 +80,8 @@ from .reduce import (
 )
 from .reshape import FlattenOp, ReshapeOp, SqueezeOp, UnsqueezeOp
 from .resize import ResizeOp
-from .scatter import ScatterElementsOp, ScatterNDOp, TensorScatterOp
 from .rotary import RotaryEmbeddingOp
+from .scatter import ScatterElementsOp, ScatterNDOp, TensorScatterOp
 from .select import CompressOp, NonZeroOp, UniqueOp
 from .shape import ConstantOfShapeOp, DropoutOp, IdentityOp, ShapeOp, SizeOp
 from .softmax import HardmaxOp, LogSoftmaxOp, SoftmaxOp

@@ -11,7 +11,6 @@ from typing import Any
 from ...errors import CompileError
 from .types import Array, Dims, static_dims
 
-
 MAX_STEP = (1 << 31) - 1
 """The largest size of a kernel, stride, dilation or pad: times a row's bytes, it is a stride that an array can have."""
 
