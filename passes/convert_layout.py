@@ -12,11 +12,10 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 
-from ..dialects.nn.base import NNOp, integer, ints, number
+from ..dialects.nn.base import NNOp, integer, ints
 from ..dialects.nn.channels import CHANNELS_LAST, is_channels_last
 from ..dialects.nn.constant import ConstantOp, constant_array, is_weight
 from ..dialects.nn.conv import ConvOp
-from ..dialects.nn.elementwise import AddOp, MulOp
 from ..dialects.nn.join import ConcatOp, SplitOp
 from ..dialects.nn.layout import TransposeOp
 from ..dialects.nn.norm import BatchNormalizationOp
@@ -27,10 +26,9 @@ from ..dialects.nn.reshape import ReshapeOp
 from ..dialects.nn.resize import ResizeOp
 from ..dialects.nn.shape import as_ints
 from ..dialects.nn.softmax import SoftmaxLikeOp
-from ..dialects.nn.types import dims_of, element_type, is_static, normalize_axis, product, static_dims
+from ..dialects.nn.types import dims_of, is_static, normalize_axis, product, static_dims
 from ..errors import CompileError
 from .producers import rebuild
-from .weights import Weights
 
 Axes = tuple[int, ...]
 
@@ -211,16 +209,9 @@ def _resize(c: Conversion, op: ResizeOp, rank: int) -> NNOp | None:
 
 
 def _batch_norm(c: Conversion, op: BatchNormalizationOp, rank: int) -> NNOp | None:
-    """`x * factor + shift` with one number per channel, the last dim."""
-    parameters = (op.scale, op.bias, op.mean, op.var)
-    if not all(is_weight(p) and len(dims_of(p.type)) == 1 for p in parameters):
+    if len(dims_of(op.scale.type)) != 1 or is_channels_last(op.layout):
         return None
-    weights = Weights(element_type(op.result.type))
-    factor = weights.div(op.scale, weights.sqrt(weights.add(op.var, weights.constant(number(op.epsilon)))))
-    shift = weights.sub(op.bias, weights.mul(op.mean, factor))
-    factor, shift = weights.narrow(factor), weights.narrow(shift)
-    c.ops += weights.ops
-    return AddOp(c.emit(MulOp(c.read(op.x), factor)), shift)
+    return c.like(op, x=c.read(op.x), layout=CHANNELS_LAST)
 
 
 CONVERSIONS: dict[type[NNOp], Callable[..., NNOp | None]] = {

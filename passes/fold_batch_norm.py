@@ -22,7 +22,8 @@ from .producers import ProducerPattern, Site, find_site, rebuild
 class FoldBatchNormIntoProducer(ProducerPattern):
     """`batch_norm(conv(x, w, b), scale, beta, mean, var)` -> `conv(x, w * s, (b - mean) * s + beta)`
 
-    with `s = scale / sqrt(var + epsilon)`, one number per output channel; so ConvTranspose, Gemm and MatMul.
+    with `s = scale / sqrt(var + epsilon)`, one number per output channel; so the other producers. The activation of
+    the batch-norm becomes the producer's.
     """
 
     def match(self, op: Operation) -> Site | None:
@@ -54,6 +55,7 @@ class FoldBatchNormIntoProducer(ProducerPattern):
         else:
             shift = weights.add(weights.mul(weights.sub(bias, op.mean), scale), op.bias)
         changes = scaled_filters(weights, producer, scale, weights.mul) | new_bias(weights, match, shift)
+        changes |= {} if op.activation is None else {"activation": op.activation}
         match.substitute(rewriter, rebuild(producer, **changes), weights.ops)
 
 

@@ -11,18 +11,16 @@ from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import PatternRewriter
 
 from ..dialects.nn.activations import ActivationOp
-from ..dialects.nn.norm import BatchNormalizationOp
 from ..rewriting import apply_fusions
 from .producers import ProducerPattern, Site, find_site, rebuild
 
 
 class FuseActivationIntoProducer(ProducerPattern):
-    """`act(layout(conv(x, w, b)))` -> `layout(conv(x, w, b) {activation = act})`; so ConvTranspose, Gemm, MatMul."""
+    """`act(layout(conv(x, w, b)))` -> `layout(conv(x, w, b) {activation = act})`; so the other producers."""
 
     def match(self, op: Operation) -> Site | None:
         """Any activation whose operand comes from a producer."""
-        site = find_site(op) if isinstance(op, ActivationOp) else None
-        return None if site is None or isinstance(site.producer, BatchNormalizationOp) else site
+        return find_site(op) if isinstance(op, ActivationOp) else None
 
     def condition(self, site: Site) -> str | None:
         """Some activations have no attribute form (bounds that are computed at run time)."""
@@ -38,7 +36,7 @@ class FuseActivationIntoProducer(ProducerPattern):
 
 @dataclass(frozen=True)
 class FuseActivationPass(ModulePass):
-    """Fold Relu, Clip, LeakyRelu, Sigmoid ... into the Conv, ConvTranspose, Gemm or MatMul before them."""
+    """Fold Relu, Clip, LeakyRelu, Sigmoid ... into the Conv, ConvTranspose, Gemm, MatMul or batch-norm before them."""
 
     name = "fuse-activation"
 

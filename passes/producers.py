@@ -32,10 +32,7 @@ NOUNS: dict[type[Operation], str] = {
     MatMulOp: "the MatMul",
     BatchNormalizationOp: "the batch-norm",
 }
-"""The operations that may absorb what follows them, and how remarks call them.
-
-A batch-norm has weights per channel too, so it absorbs what only changes weights: not an activation.
-"""
+"""The operations that may absorb what follows them, and how remarks call them; a batch-norm has weights too."""
 
 
 def is_layout(op: Operation) -> bool:
@@ -79,7 +76,7 @@ class Site:
         """Which axis of what the consumer reads holds the producer's channels; None where none does."""
         rank = len(dims_of(self.producer.results[0].type))
         last = isinstance(self.producer, GemmOp | MatMulOp) or (
-            isinstance(self.producer, ConvOp) and is_channels_last(self.producer.layout)
+            isinstance(self.producer, ConvOp | BatchNormalizationOp) and is_channels_last(self.producer.layout)
         )
         axis = rank - 1 if last else 1
         moved = axis if 0 <= axis < rank else None

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, TensorType, f32, i64
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr, TensorType, f32, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
     AttrSizedResultSegments,
     irdl_op_definition,
     operand_def,
     opt_operand_def,
+    opt_prop_def,
     opt_result_def,
     prop_def,
     result_def,
 )
 
 from ...errors import CompileError, UnsupportedError
+from .activation import ActivationAttr
 from .base import AnyTensor, NNOp, Onnx, OnnxNode, integer, number
+from .channels import CHANNELS_FIRST, abstract_first, is_channels_last
 from .elementwise import UnaryOp, require_float, same_element
 from .types import Abstract, Array, Dims, broadcasts_to, dims_of, format_dims, normalize_axis, tensor
 
@@ -44,10 +47,11 @@ def _per_channel(parameter: Array, rank: int) -> Array:
 
 @irdl_op_definition
 class BatchNormalizationOp(NNOp):
-    """`(x - mean) / sqrt(var + epsilon) * scale + bias`, per channel, with given statistics.
+    """`activation((x - mean) / sqrt(var + epsilon) * scale + bias)`, per channel, with given statistics.
 
     ONNX BatchNormalization, https://onnx.ai/onnx/operators/onnx__BatchNormalization.html, at inference only: `momentum`
-    is of training. x [N, C, ...], the others [C] (or [C, ...], per element: spatial = 0 up to opset 8).
+    is of training. x [N, C, ...], with layout nhwc [N, ..., C]; the others [C] (or, in nchw, [C, ...], per element:
+    spatial = 0 up to opset 8).
     """
 
     name = "nn.batch_normalization"
@@ -62,6 +66,8 @@ class BatchNormalizationOp(NNOp):
     mean = operand_def(AnyTensor)
     var = operand_def(AnyTensor)
     epsilon = prop_def(FloatAttr, default_value=FloatAttr(1e-5, f32))
+    layout = prop_def(StringAttr, default_value=CHANNELS_FIRST)
+    activation = opt_prop_def(ActivationAttr)
     result = result_def(AnyTensor)
 
     def infer(
@@ -71,8 +77,10 @@ class BatchNormalizationOp(NNOp):
         for element in (x.element, same_element(self.name, scale, bias), same_element(self.name, mean, var)):
             require_float(self.name, element)
         if scale.rank == 1:
-            _require_per_channel(x, scale=scale, bias=bias, mean=mean, var=var)
+            _require_per_channel(abstract_first(self.layout, x), scale=scale, bias=bias, mean=mean, var=var)
             return x.type
+        if is_channels_last(self.layout):
+            raise CompileError("a batch-norm per element has its channels first")
         for parameter in (scale, bias, mean, var):
             if parameter.rank != x.rank - 1 or not broadcasts_to(parameter.dims, x.dims[1:]):
                 raise CompileError(f"{format_dims(parameter.dims)} does not fit the elements of {format_dims(x.dims)}")
@@ -80,11 +88,12 @@ class BatchNormalizationOp(NNOp):
 
     def evaluate(self, xp: Any, x: Array, scale: Array, bias: Array, mean: Array, var: Array) -> Array:
         """In one new array."""
-        scale, bias, mean, var = (_per_channel(p, x.ndim) for p in (scale, bias, mean, var))
+        if not is_channels_last(self.layout):
+            scale, bias, mean, var = (_per_channel(p, x.ndim) for p in (scale, bias, mean, var))
         y = x - mean
         y *= scale / xp.sqrt(var + number(self.epsilon))
         y += bias
-        return y
+        return y if self.activation is None else self.activation.apply(xp, y, out=y)
 
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:

@@ -613,6 +613,17 @@ ROWS: dict[str, Case] = {
     "layer, long": case(norm.LayerNormalizationOp, numbers(3, 700), numbers(700), numbers(700)),
     "layer, f16": case(norm.LayerNormalizationOp, *(numbers(*d, dtype="float16") for d in ((3, 70), (70,), (70,)))),
     "batch": case(norm.BatchNormalizationOp, X, *(numbers(5) for _ in range(3)), np.abs(numbers(5)) + 1),
+    "batch, relu": case(
+        norm.BatchNormalizationOp, X, *(numbers(5) for _ in range(3)), np.abs(numbers(5)) + 1, activation=RELU
+    ),
+    "batch, nhwc, swish": case(
+        norm.BatchNormalizationOp,
+        numbers(2, 6, 7, 8),
+        *(numbers(8) for _ in range(3)),
+        np.abs(numbers(8)) + 1,
+        activation=ActivationAttr.of("swish", 1.0),
+        layout="nhwc",
+    ),
     "batch, vectors": case(norm.BatchNormalizationOp, numbers(4, 6), *(numbers(6) for _ in range(3)), np.ones(6, "f4")),
     "batch, f16": case(
         norm.BatchNormalizationOp,

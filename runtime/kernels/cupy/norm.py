@@ -5,25 +5,31 @@ from __future__ import annotations
 from math import prod
 
 from ....dialects.nn.base import integer, number
+from ....dialects.nn.channels import is_channels_last
 from ....dialects.nn.norm import BatchNormalizationOp, LRNOp
 from .. import Kernel, KernelContext
-from . import source
+from . import expressions, source
+from .elementwise import activation_expression
 from .operands import Tensor, tensor_of, tensors
 from .source import compute_type, index_type, literal
 from .strided import Access, Aligned, map_kernel
 
 
 def bind_batch_normalization(op: BatchNormalizationOp, context: KernelContext) -> Kernel | None:
-    """`(x - mean) * (scale / sqrt(var + epsilon)) + bias` in one kernel."""
+    """`activation((x - mean) * (scale / sqrt(var + epsilon)) + bias)` in one kernel."""
     ins, (out,) = tensors(op)
-    if any(i.dtype != out.dtype for i in ins):
+    activation = activation_expression(op.activation, "z", out.dtype)
+    if any(i.dtype != out.dtype for i in ins) or activation is None:
         return None
     rank = len(out.dims)
-    trailing = rank - 2 if len(ins[1].dims) == 1 and rank > 1 else 0
+    per_channel = len(ins[1].dims) == 1 and rank > 1 and not is_channels_last(op.layout)
+    trailing = rank - 2 if per_channel else 0
     shapes = [ins[0].dims, *((*p.dims, *[1] * trailing) for p in ins[1:])]
     accesses = [Access.broadcast(out.dtype, shape, out.dims) for shape in shapes]
     expression = f"(x0 - x3) * (x1 / sqrt(x4 + {literal(number(op.epsilon), out.dtype)})) + x2"
-    kernel = map_kernel(op.name, out.dims, Access.broadcast(out.dtype, out.dims, out.dims), accesses, expression)
+    declared = f"const {compute_type(out.dtype)} z = {expression};"
+    result = Access.broadcast(out.dtype, out.dims, out.dims)
+    kernel = map_kernel(op.name, out.dims, result, accesses, activation, expressions.FUNCTIONS, prepare=declared)
     return lambda outs, ins: kernel(outs[0], *ins)
 
 

@@ -49,16 +49,22 @@ class Aligned:
 
 
 def map_kernel(
-    op: str, dims: Sequence[int], out: Access, ins: Sequence[Access], expression: str, declarations: str = ""
+    op: str,
+    dims: Sequence[int],
+    out: Access,
+    ins: Sequence[Access],
+    expression: str,
+    declarations: str = "",
+    prepare: str = "",
 ) -> Aligned:
     """`y = expression`, in `x0`, `x1`, ..., for each index of `dims`; takes the result, then the operands.
 
-    `op` names it.
+    `op` names it; `prepare` declares what the expression names besides.
 
     Each operand comes in the type it is computed in (float for f16 and bf16). The result may be an operand's
     memory where both are accessed in the same way.
     """
-    return Aligned(lambda packed: _map_kernel(op, dims, out, ins, expression, declarations, packed))
+    return Aligned(lambda packed: _map_kernel(op, dims, out, ins, expression, declarations, prepare, packed))
 
 
 def _map_kernel(
@@ -68,6 +74,7 @@ def _map_kernel(
     ins: Sequence[Access],
     expression: str,
     declarations: str,
+    prepare: str,
     packed: bool,
 ) -> Kernel:
     sizes, strides = collapse(dims, [a.strides for a in (out, *ins)])
@@ -84,7 +91,8 @@ def _map_kernel(
   Pack<{y}, {width}> packed;
 #pragma unroll
   for (int v = 0; v < {width}; v++) {{
-{inner}    store(packed.v[v], {expression});
+{inner}    {prepare}
+    store(packed.v[v], {expression});
   }}
   *(Pack<{y}, {width}>*)(y + o0) = packed;"""
     )

@@ -12,6 +12,7 @@ from ....dialects.nn import NN, elementwise, unary
 from ....dialects.nn.activation import ActivationAttr
 from ....dialects.nn.activations import ActivationOp
 from ....dialects.nn.base import NNOp, number
+from ....dialects.nn.channels import is_channels_last
 from ....dialects.nn.norm import BatchNormalizationOp
 from ....dialects.nn.types import Array
 from .. import Bind, Kernel, KernelContext
@@ -73,11 +74,11 @@ def bind_activation(op: ActivationOp, context: KernelContext) -> Kernel | None:
 
 
 def bind_batch_normalization(op: BatchNormalizationOp, context: KernelContext) -> Kernel | None:
-    """Three passes over a block of channels while it is in cache."""
+    """Three passes over a block of channels, and the activation, while it is in cache."""
     dims, epsilon = shape_of(op.x), number(op.epsilon)
-    if not is_blas(op) or len(shape_of(op.scale)) != 1 or len(dims) < 2:
+    if not is_blas(op) or len(shape_of(op.scale)) != 1 or len(dims) < 2 or is_channels_last(op.layout):
         return None
-    batch, channels, size = dims[0], dims[1], prod(dims[2:])
+    batch, channels, size, activation = dims[0], dims[1], prod(dims[2:]), op.activation
     step = rows_per_block((size,), dtype_at(op.x).itemsize)
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
@@ -89,6 +90,8 @@ def bind_batch_normalization(op: BatchNormalizationOp, context: KernelContext) -
                 part = np.subtract(x[image, block], mean[block], out=y[image, block])
                 part *= factor[block]
                 part += bias[block]
+                if activation is not None:
+                    activation.apply(np, part, out=part)
 
     return run
 
