@@ -12,7 +12,7 @@ from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import GreedyRewritePatternApplier, PatternRewriteWalker
 
 from ..dialects.cudnn import CudnnConvOp
-from ..dialects.cudnn.conv import ACTIVATIONS
+from ..dialects.cudnn.conv import may_end_with
 from ..dialects.nn.base import NNOp, integer
 from ..dialects.nn.channels import is_channels_last
 from ..dialects.nn.conv import ConvOp
@@ -64,7 +64,7 @@ class LowerConvToCudnn(Lowering):
         if integer(op.group) == 1 and (missing := -static_dims(dims_of(x.type))[-1] % CHANNELS):
             x, w = (padded(value, missing, calls) for value in (x, w))
         fits = op.residual is None or op.residual.type == op.result.type
-        ends = fits and (op.activation is None or op.activation.kind.data in ACTIVATIONS)
+        ends = fits and may_end_with(op.activation)
         _, spelling, plan = [*call_of(op).split(":", 2), "", ""][:3]
         y = calls.add(
             CudnnConvOp(

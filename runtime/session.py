@@ -127,6 +127,7 @@ class Session:
         self._programs: dict[tuple[tuple[int, ...], ...], Program] = {}
         self._lock = threading.Lock()
         self._inputs = self._values(inputs=True)
+        self._dtypes = [dtype_of(as_tensor(t).element_type) for t in main_function(self.module).function_type.inputs]
         self._outputs = self._values(inputs=False)
 
     def get_inputs(self) -> list[Value]:
@@ -145,9 +146,9 @@ class Session:
         """
         arrays, on_device = self.check_feeds(feeds)
         program = self.program([a.shape for a in arrays])
-        chosen = self._chosen(output_names)
+        chosen = None if output_names is None else self._chosen(output_names)
         results = program.run([self._backend.asarray(a) for a in arrays])
-        picked = [results[i] for i in chosen]
+        picked = results if chosen is None else [results[i] for i in chosen]
         return picked if on_device else [r if isinstance(r, np.ndarray) else r.get() for r in picked]
 
     def program(self, shapes: Sequence[tuple[int, ...]]) -> Program:
@@ -232,6 +233,11 @@ class Session:
 
     def check_feeds(self, feeds: Mapping[str, Any]) -> tuple[list[Array], bool]:
         """The feeds as arrays in the order of the inputs, and whether any is a device array; see `run`."""
+        plain, array_type = [feeds.get(v.name) for v in self._inputs], self._backend.xp.ndarray
+        if len(feeds) == len(plain) and all(
+            type(a) is array_type and a.dtype == d for a, d in zip(plain, self._dtypes, strict=True)
+        ):
+            return plain, array_type is not np.ndarray  # nothing to convert, and nothing to say
         given = {self.find_input(name).name: value for name, value in feeds.items()}
         known = [v.name for v in self._inputs]
         if missing := [n for n in known if n not in given]:
@@ -269,10 +275,8 @@ class Session:
                     )
         return bindings
 
-    def _chosen(self, names: Sequence[str] | None) -> list[int]:
+    def _chosen(self, names: Sequence[str]) -> list[int]:
         known = [v.name for v in self._outputs]
-        if names is None:
-            return list(range(len(known)))
         for name in names:
             if escape_name(name) not in known:
                 raise CompileError(f"'{name}' is no output", hint=f"outputs: {', '.join(known)}")

@@ -9,13 +9,22 @@ from xdsl.ir import Attribute
 from xdsl.irdl import irdl_op_definition, opt_prop_def, prop_def
 
 from ...errors import CompileError
+from ..nn.activation import ActivationAttr
 from ..nn.base import text
 from ..nn.channels import is_channels_last
 from ..nn.conv import DirectConvOp
 from ..nn.types import Abstract, dims_of
 
 ACTIVATIONS = frozenset({"relu", "sigmoid", "tanh"})
-"""The activations without parameters that a graph may end with."""
+"""The activations without parameters that a graph may end with; a clip from 0 (ReLU6) is another."""
+
+
+def may_end_with(activation: ActivationAttr | None) -> bool:
+    """Whether a graph may end with this activation."""
+    if activation is None or activation.kind.data in ACTIVATIONS:
+        return True
+    return activation.kind.data == "clip" and activation.values[0] == 0
+
 
 SPELLINGS = ("precompiled", "runtime")
 
@@ -43,7 +52,7 @@ class CudnnConvOp(DirectConvOp):
             raise CompileError(f"{self.name} needs the layout nhwc")
         if text(self.spelling) not in SPELLINGS:
             raise CompileError(f"spelling '{text(self.spelling)}' is unknown; it is {' or '.join(SPELLINGS)}")
-        if self.activation is not None and self.activation.kind.data not in ACTIVATIONS:
+        if self.activation is not None and not may_end_with(self.activation):
             raise CompileError(f"{self.name} has no activation {self.activation.kind.data}")
         result = super().infer(x, w, bias, residual)
         if residual is not None and residual.dims != dims_of(result):

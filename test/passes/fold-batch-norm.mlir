@@ -152,3 +152,15 @@ func.func @no_producer(%x: tensor<1x2x4x4xf32>) -> (tensor<1x2x4x4xf32>, tensor<
   %v = nn.batch_normalization %c, %q, %q, %q, %q : (tensor<1x4x4x4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<1x4x4x4xf32>
   func.return %z, %v : tensor<1x2x4x4xf32>, tensor<1x4x4x4xf32>
 }
+
+// The activation of the batch-norm becomes the convolution's.
+// CHECK-LABEL: func.func @activated_batch_norm
+// CHECK: nn.conv %x, %{{.*}} bias %{{.*}} activation = relu :
+// CHECK-NOT: nn.batch_normalization
+func.func @activated_batch_norm(%x: tensor<1x3x8x8xf32>) -> tensor<1x4x8x8xf32> {
+  %w = nn.parameter "w" : tensor<4x3x1x1xf32>
+  %s = nn.parameter "s" : tensor<4xf32>
+  %y = nn.conv %x, %w : (tensor<1x3x8x8xf32>, tensor<4x3x1x1xf32>) -> tensor<1x4x8x8xf32>
+  %z = nn.batch_normalization %y, %s, %s, %s, %s activation = relu : (tensor<1x4x8x8xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<1x4x8x8xf32>
+  func.return %z : tensor<1x4x8x8xf32>
+}

@@ -53,6 +53,16 @@ func.func @chain(%x: tensor<1x4x8x8xf32>) -> tensor<1x4x8x8xf32> {
   func.return %mish : tensor<1x4x8x8xf32>
 }
 
+// A batch-norm that no producer took has weights too: one pass does both.
+// CHECK-LABEL: func.func @batch_norm
+// CHECK: %y = nn.batch_normalization %x, %s, %b, %m, %v activation = relu :
+// CHECK-NEXT: func.return %y
+func.func @batch_norm(%x: tensor<?x4x8x8xf32>, %s: tensor<4xf32>, %b: tensor<4xf32>, %m: tensor<4xf32>, %v: tensor<4xf32>) -> tensor<?x4x8x8xf32> {
+  %y = nn.batch_normalization %x, %s, %b, %m, %v : (tensor<?x4x8x8xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<?x4x8x8xf32>
+  %z = nn.relu %y : tensor<?x4x8x8xf32>
+  func.return %z : tensor<?x4x8x8xf32>
+}
+
 // CHECK-LABEL: func.func @conv_transpose
 // CHECK: %y = nn.conv_transpose %x, %w strides [2, 2] activation = leaky_relu<0.1> :
 // CHECK-NEXT: func.return %y

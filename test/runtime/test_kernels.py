@@ -403,6 +403,8 @@ DEPTHWISE = {
         pads=[1, 1, 1, 1],
         activation=ActivationAttr.of("clip", 0.0, 0.5),
     ),
+    "nhwc, f16": depthwise((2, 24, 12, 12), (24, 1, 3, 3), "float16", layout="nhwc", pads=[1, 1, 1, 1]),
+    "nhwc, 5x5": depthwise((2, 16, 12, 12), (16, 1, 5, 5), "bfloat16", layout="nhwc", pads=[2, 2, 2, 2]),
     "nhwc, 1-D": depthwise((2, 4, 21), (4, 1, 5), layout="nhwc", pads=[2, 2]),
     "nhwc, 3-D": depthwise((1, 3, 5, 6, 8), (3, 1, 3, 3, 3), layout="nhwc", pads=[1] * 6),
 }
@@ -431,6 +433,7 @@ CUDNN = {
         ("dilated", (1, 8, 12, 12), (8, 8, 3, 3), False, {"dilations": [2, 2], "pads": [2, 2, 2, 2]}),
         ("1x1", (2, 32, 7, 7), (64, 32, 1, 1), True, {"activation": RELU}),
         ("square", (1, 16, 4, 4), (16, 16, 1, 1), True, {}),
+        ("relu6", (2, 16, 9, 9), (16, 16, 1, 1), False, {"activation": ActivationAttr.of("clip", 0.0, 0.5)}),
     )
 }
 

@@ -15,6 +15,9 @@ from .source import Variable, compute_type, index_type
 from .strided import Aligned
 from .windows import Geometry
 
+MOST_TAPS_HELD = 25
+"""Kernel positions whose weights a thread keeps in registers."""
+
 
 def bind_depthwise(op: ConvOp, context: KernelContext) -> Kernel | None:
     """A convolution with as many groups as channels; a residual must have the result's dims."""
@@ -87,12 +90,19 @@ def _depthwise_channels_last(
     width = source.pack_width([x.dtype], [channels]) if packed and filters == channels else 1
     pack, seen_by = f"Pack<{type_}, {width}>", filters // channels
     add_residual = "value += load(more.v[v]);" if "residual" in extras else ""
-    tap = f"(a * {g.kernel[1]} + b) * {g.kernel[2]} + c"
-    step = f"acc[v] += load(w_[(filter + v) * {g.taps} + {tap}]) * seen;"
+    place = f"v * {g.taps} + (a * {g.kernel[1]} + b) * {g.kernel[2]} + c"
+    # A pack of filters lies together: it is read in packs too, and picked from registers.
+    held = width > 1 and g.taps <= MOST_TAPS_HELD
+    weight = f"weights[({place}) / {width}].v[({place}) % {width}]" if held else f"w_[filter * {g.taps} + {place}]"
+    step = f"acc[v] += load({weight}) * seen;"
+    loads = f"""  {pack} weights[{g.taps}];
+#pragma unroll
+  for (int t = 0; t < {g.taps}; t++) weights[t] = ((const {pack}*)(w_ + filter * {g.taps}))[t];"""
     body = f"""
   typedef {compute_type(x.dtype)} A;
 {g.place_channels_last(width, filters)}
   const int filter = k;
+{loads if held else ""}
   A acc[{width}];
 #pragma unroll
   for (int v = 0; v < {width}; v++) acc[v] = {"load(bias[k + v])" if "bias" in extras else "A(0)"};

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ....dialects.cudnn import CudnnConvOp
+from ....dialects.nn.activation import ActivationAttr
 from ....dialects.nn.base import ints, text
 from ....dialects.nn.channels import dims_first
 from ....dialects.nn.types import Array
@@ -67,7 +68,7 @@ class ConvGraph:
             self.graph.validate()
             self.graph.build_operation_graph()
             self.graph.create_execution_plans([cudnn.heur_mode.A, cudnn.heur_mode.FALLBACK])
-        except cudnn.cudnnGraphNotSupportedError as e:
+        except Exception as e:  # the frontend's errors share no base
             raise CompileError(f"cuDNN has no kernel for this convolution: {e}", node_name(op)) from None
 
     def _tensor(self, name: str, uid: int, dims: Sequence[int], kind: Any) -> Any:
@@ -94,8 +95,18 @@ class ConvGraph:
             if addend is not None:
                 value = graph.add(a=value, b=addend)
         if op.activation is not None:
-            value = getattr(graph, op.activation.kind.data)(value)
+            value = self._activated(value, op.activation)
         value.set_output(True).set_uid(Y).set_data_type(kind).set_dim(list(y)).set_stride(channels_last_strides(y))
+
+    def _activated(self, value: Any, activation: ActivationAttr) -> Any:
+        """ReLU6 has two spellings too: each reaches kernels that the other does not."""
+        if activation.kind.data != "clip":
+            return getattr(self.graph, activation.kind.data)(value)
+        high = activation.values[1]
+        if text(self.op.spelling) == "runtime":
+            return self.graph.relu(value, lower_clip=0.0, upper_clip=high)
+        constant = self.graph.tensor_scalar(high, library.cudnn().scalar_type.COMPILE_TIME_CONST)
+        return self.graph.min(input0=self.graph.relu(value), input1=constant)
 
     def plans(self) -> Iterator[Plan]:
         """The plans that can be built within the workspace limit, in cuDNN's order, each built when reached."""
