@@ -78,13 +78,19 @@ class LowerConvToCudnn(Lowering):
                 strides=window.strides,
                 dilations=window.dilations,
                 activation=op.activation if ends else None,
-                spelling=spelling or "precompiled",
+                spelling=spelling or default_spelling(op, ends),
                 plan=plan or None,
             )
         )
         if op.residual is not None and not fits:
             y = calls.add(AddOp(y, op.residual))
         return y if ends else calls.activation(y, op.activation)
+
+
+def default_spelling(op: ConvOp, ends: bool) -> str:
+    """cuDNN has hardly a precompiled kernel that ends with a clip."""
+    clips = ends and op.activation is not None and op.activation.kind.data == "clip"
+    return "runtime" if clips else "precompiled"
 
 
 def call_of(op: ConvOp) -> str:

@@ -233,7 +233,8 @@ class Session:
 
     def check_feeds(self, feeds: Mapping[str, Any]) -> tuple[list[Array], bool]:
         """The feeds as arrays in the order of the inputs, and whether any is a device array; see `run`."""
-        plain, array_type = [feeds.get(v.name) for v in self._inputs], self._backend.xp.ndarray
+        plain: list[Any] = [feeds.get(v.name) for v in self._inputs]
+        array_type = self._backend.xp.ndarray
         if len(feeds) == len(plain) and all(
             type(a) is array_type and a.dtype == d for a, d in zip(plain, self._dtypes, strict=True)
         ):

@@ -99,14 +99,9 @@ class ConvGraph:
         value.set_output(True).set_uid(Y).set_data_type(kind).set_dim(list(y)).set_stride(channels_last_strides(y))
 
     def _activated(self, value: Any, activation: ActivationAttr) -> Any:
-        """ReLU6 has two spellings too: each reaches kernels that the other does not."""
-        if activation.kind.data != "clip":
-            return getattr(self.graph, activation.kind.data)(value)
-        high = activation.values[1]
-        if text(self.op.spelling) == "runtime":
-            return self.graph.relu(value, lower_clip=0.0, upper_clip=high)
-        constant = self.graph.tensor_scalar(high, library.cudnn().scalar_type.COMPILE_TIME_CONST)
-        return self.graph.min(input0=self.graph.relu(value), input1=constant)
+        if activation.kind.data == "clip":
+            return self.graph.relu(value, lower_clip=0.0, upper_clip=activation.values[1])
+        return getattr(self.graph, activation.kind.data)(value)
 
     def plans(self) -> Iterator[Plan]:
         """The plans that can be built within the workspace limit, in cuDNN's order, each built when reached."""
