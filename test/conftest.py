@@ -227,13 +227,13 @@ def check_node() -> Callable[..., list[Any]]:
     return check
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ort() -> Callable[..., list[Any]]:
     """`ort(model, feeds)`: the outputs by ONNX Runtime without graph optimisations."""
     return run_onnxruntime
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def float64_oracle() -> Callable[..., list[Any]]:
     """`float64_oracle(model, feeds)`: the outputs by our op classes in float64, nothing fused."""
     return oracle
