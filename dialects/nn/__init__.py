@@ -24,17 +24,19 @@ from .activations import (
 )
 from .attention import AttentionOp
 from .axes_norm import LpNormalizationOp, MeanVarianceNormalizationOp, RMSNormalizationOp
-from .cast import CastOp
+from .cast import BitCastOp, CastOp
 from .clip import ClipOp
 from .comparison import EqualOp, GreaterOp, GreaterOrEqualOp, IsInfOp, IsNaNOp, LessOp, LessOrEqualOp
 from .constant import ConstantOp, NNConstants, ParameterOp
 from .conv import ConvOp, ConvTransposeOp
 from .cumulative import CumProdOp, CumSumOp
+from .deform_conv import DeformConvOp
 from .einsum import EinsumOp
 from .elementwise import AddOp, DivOp, MaxOp, MeanOp, MinOp, ModOp, MulOp, PowOp, SubOp, SumOp, WhereOp
 from .gather import GatherElementsOp, GatherNDOp
 from .gemm import GemmOp, MatMulOp
 from .generate import EyeLikeOp, OneHotOp, RangeOp, TriluOp
+from .grid import AffineGridOp, GridSampleOp
 from .group_norm import GroupNormalizationOp
 from .index import GatherOp, SliceOp
 from .join import ConcatOp, SplitOp
@@ -50,6 +52,8 @@ from .logic import (
     OrOp,
     XorOp,
 )
+from .lp_pool import GlobalLpPoolOp, LpPoolOp
+from .non_max_suppression import NonMaxSuppressionOp
 from .norm import BatchNormalizationOp, InstanceNormalizationOp, LayerNormalizationOp, LRNOp
 from .order import ArgMaxOp, ArgMinOp, TopKOp
 from .pad import PadOp
@@ -65,6 +69,7 @@ from .random import (
     RandomUniformLikeOp,
     RandomUniformOp,
 )
+from .rearrange import CenterCropPadOp, DepthToSpaceOp, ReverseSequenceOp, SpaceToDepthOp
 from .recurrent import GRUOp, LSTMOp, RNNOp
 from .reduce import (
     ReduceL1Op,
@@ -80,8 +85,9 @@ from .reduce import (
 )
 from .reshape import FlattenOp, ReshapeOp, SqueezeOp, UnsqueezeOp
 from .resize import ResizeOp
-from .scatter import ScatterElementsOp, ScatterNDOp, TensorScatterOp
+from .roi_align import RoiAlignOp
 from .rotary import RotaryEmbeddingOp
+from .scatter import ScatterElementsOp, ScatterNDOp, TensorScatterOp
 from .select import CompressOp, NonZeroOp, UniqueOp
 from .shape import ConstantOfShapeOp, DropoutOp, IdentityOp, ShapeOp, SizeOp
 from .softmax import HardmaxOp, LogSoftmaxOp, SoftmaxOp
@@ -99,6 +105,7 @@ from .trigonometry import (
     TanOp,
 )
 from .unary import AbsOp, CeilOp, ErfOp, ExpOp, FloorOp, LogOp, NegOp, ReciprocalOp, RoundOp, SignOp, SqrtOp
+from .unpool import Col2ImOp, MaxUnpoolOp
 
 NN = Dialect(
     "nn",
@@ -164,6 +171,7 @@ NN = Dialect(
         SinhOp,
         TanOp,
         CastOp,
+        BitCastOp,
         EluOp,
         GeluOp,
         HardSigmoidOp,
@@ -254,6 +262,19 @@ NN = Dialect(
         CompressOp,
         NonZeroOp,
         UniqueOp,
+        CenterCropPadOp,
+        DepthToSpaceOp,
+        ReverseSequenceOp,
+        SpaceToDepthOp,
+        GlobalLpPoolOp,
+        LpPoolOp,
+        Col2ImOp,
+        MaxUnpoolOp,
+        AffineGridOp,
+        GridSampleOp,
+        RoiAlignOp,
+        NonMaxSuppressionOp,
+        DeformConvOp,
         PadOp,
         ResizeOp,
     ],
