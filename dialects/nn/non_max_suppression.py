@@ -103,10 +103,9 @@ def suppress(boxes: Array, order: Array, limit: int, overlap: Any) -> Array:
 
 
 def overlaps(box: Array, others: Array) -> Array:
-    """What `box` [4] shares with each of `others` [B, 4], as a part of their union: [B]; -1 where they share nothing."""
-    zero = box.dtype.type(0)
-    sides = np.maximum(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), zero)
-    shared: Array = np.prod(sides, axis=1)
-    areas: Array = np.prod(others[:, 2:] - others[:, :2], axis=1)
-    union: Array = np.prod(box[2:] - box[:2]) + areas - shared
-    return np.where(shared > 0, shared / np.maximum(union, np.finfo(box.dtype).tiny), box.dtype.type(-1))
+    """What `box` [4] shares with each of `others` [B, 4], as a part of their union: [B]; -1 for nothing."""
+    sides: Array = np.maximum(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0)
+    shared = sides[:, 0] * sides[:, 1]
+    areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
+    union = (box[2] - box[0]) * (box[3] - box[1]) + areas - shared
+    return np.where(shared > 0, shared / np.maximum(union, np.finfo(box.dtype).tiny), -1)

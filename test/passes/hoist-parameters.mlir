@@ -153,3 +153,20 @@ func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
   %y = nn.add %x, %e : tensor<4xf32>
   func.return %y : tensor<4xf32>
 }
+
+// -----
+
+// What has a size that depends on data stays: a parameter's type says all its sizes.
+
+// CHECK-NOT: @prepare
+// CHECK-LABEL: func.func @main
+// CHECK-NEXT: %boxes = nn.parameter "boxes"
+// CHECK-NEXT: %scores = nn.parameter "scores"
+// CHECK-NEXT: %y = nn.non_max_suppression %boxes, %scores
+// CHECK-NEXT: func.return %y
+func.func @main() -> (tensor<?x3xi64>) {
+  %boxes = nn.parameter "boxes" : tensor<1x9x4xf32>
+  %scores = nn.parameter "scores" : tensor<1x2x9xf32>
+  %y = nn.non_max_suppression %boxes, %scores : (tensor<1x9x4xf32>, tensor<1x2x9xf32>) -> tensor<?x3xi64>
+  func.return %y : tensor<?x3xi64>
+}
