@@ -41,6 +41,7 @@ from .group_norm import GroupNormalizationOp
 from .index import GatherOp, SliceOp
 from .join import ConcatOp, SplitOp
 from .layout import ExpandOp, TileOp, TransposeOp
+from .linear_algebra import DetOp
 from .logic import (
     AndOp,
     BitShiftOp,
@@ -90,6 +91,7 @@ from .rotary import RotaryEmbeddingOp
 from .scatter import ScatterElementsOp, ScatterNDOp, TensorScatterOp
 from .select import CompressOp, NonZeroOp, UniqueOp
 from .shape import ConstantOfShapeOp, DropoutOp, IdentityOp, ShapeOp, SizeOp
+from .signal import DFTOp, STFTOp
 from .softmax import HardmaxOp, LogSoftmaxOp, SoftmaxOp
 from .trigonometry import (
     AcoshOp,
@@ -106,6 +108,7 @@ from .trigonometry import (
 )
 from .unary import AbsOp, CeilOp, ErfOp, ExpOp, FloorOp, LogOp, NegOp, ReciprocalOp, RoundOp, SignOp, SqrtOp
 from .unpool import Col2ImOp, MaxUnpoolOp
+from .window_functions import BlackmanWindowOp, HammingWindowOp, HannWindowOp, MelWeightMatrixOp
 
 NN = Dialect(
     "nn",
@@ -276,6 +279,13 @@ NN = Dialect(
         NonMaxSuppressionOp,
         DeformConvOp,
         PadOp,
+        DetOp,
+        DFTOp,
+        STFTOp,
+        HannWindowOp,
+        HammingWindowOp,
+        BlackmanWindowOp,
+        MelWeightMatrixOp,
         ResizeOp,
     ],
     [ActivationAttr],
