@@ -17,6 +17,9 @@ from xdsl.ir import Attribute
 from ..dialects.nn.types import Array, dtype_of, element_of, format_dims, product, tensor
 from ..errors import CompileError, UnsupportedError
 
+PACKED_BITS = {21: 4, 22: 4, 23: 4, 25: 2, 26: 2, 27: 6, 28: 6}
+"""The bits of an element of the types (by ONNX's numbers) of which a tensor stores several in a byte."""
+
 
 def load_model(path: str | PathLike[str]) -> ModelProto:
     """The model in a file, external data included (through onnx's own checks of their paths and sizes).
@@ -93,11 +96,15 @@ def check_tensor(proto: TensorProto) -> TensorType[Attribute]:
     if proto.HasField("segment"):
         raise UnsupportedError("tensors in segments are not supported", proto.name)
     count = cast(int, product(proto.dims))
+    bits = PACKED_BITS.get(proto.data_type)
+    packed = None if bits is None else (count * bits + 7) // 8
     if proto.HasField("raw_data"):
-        needed, given, unit = count * dtype_of(type_.element_type).itemsize, len(proto.raw_data), "bytes"
+        needed = count * dtype_of(type_.element_type).itemsize if packed is None else packed
+        given, unit = len(proto.raw_data), "bytes"
     else:
         field = helper.tensor_dtype_to_field(proto.data_type)
-        needed, given, unit = count, len(getattr(proto, field)), f"elements in {field}"
+        needed = count if packed is None or bits == 6 else packed  # int32_data holds 6 bits in a number each
+        given, unit = len(getattr(proto, field)), f"elements in {field}"
     if needed != given:
         raise CompileError(f"the tensor {format_dims(proto.dims)} needs {needed} {unit}, but has {given}", proto.name)
     return type_

@@ -175,7 +175,8 @@ class FunctionExpander:
         )
         if not data:
             raise UnsupportedError(f"{call.op_type} has no function body for these operands", name_of(call))
-        body = _make_body(FunctionProto.FromString(data), {domain_of(node.proto.domain): version}, {}, own=False)
+        opsets = {**node.opsets, domain_of(node.proto.domain): version}
+        body = _make_body(FunctionProto.FromString(data), opsets, {}, own=False)
         if lacking := self._lacking(body):
             raise UnsupportedError(f"{call.op_type} is not supported: its function body needs {lacking}", name_of(call))
         made = {o for n in body.nodes for o in n.output}
@@ -301,7 +302,7 @@ class FunctionExpander:
 def _make_body(proto: FunctionProto, opsets: Opsets, defaults: Mapping[str, AttributeProto], own: bool) -> _Body:
     """The function with its nodes sorted; raises CompileError where a value is read that nothing defines.
 
-    `opsets` are those of a body that imports none.
+    `opsets` are those of a body that imports none, and for onnx's own ones those of the domains that they leave out.
     """
     nodes = sorted_nodes(GraphProto(node=proto.node, input=[ValueInfoProto(name=i) for i in proto.input]))
     defined = {*proto.input, *(o for n in nodes for o in n.output)}
@@ -309,7 +310,8 @@ def _make_body(proto: FunctionProto, opsets: Opsets, defaults: Mapping[str, Attr
         raise CompileError(f"the output '{undefined[0]}' is defined by no node")
     if own and (graphs := [n for n in nodes if _has_graphs(n)]):
         raise UnsupportedError(f"{graphs[0].op_type} in a function is not supported", name_of(graphs[0]))
-    imported = {domain_of(e.domain): e.version for e in proto.opset_import} or opsets
+    stated = {domain_of(e.domain): e.version for e in proto.opset_import}
+    imported = stated if own and stated else {**opsets, **stated}
     if not 1 <= imported.get("", 1) <= onnx.defs.onnx_opset_version():
         raise UnsupportedError(f"opset {imported['']} is unknown")
     return _Body(proto, nodes, imported, defaults, own)

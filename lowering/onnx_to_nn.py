@@ -27,7 +27,7 @@ from ..dialects.nn.types import (
     dtype_of,
     element_of,
     element_type,
-    is_float,
+    holds_floats,
     product,
     tensor,
 )
@@ -236,7 +236,7 @@ class GraphImporter:
     def _constant(self, array: Array, name: str, node: str) -> SSAValue:
         array = np.asarray(array)
         element = element_of(array.dtype)
-        finite = array.size <= 1 or not is_float(element) or bool(np.isfinite(array.astype(np.float64)).all())
+        finite = array.size <= 1 or not holds_floats(element) or bool(np.isfinite(array.astype(np.float64)).all())
         if not may_be_inline(element, array.size) or not finite:
             return self._parameter(name, tensor(element, array.shape))
         op = ConstantOp.of(array)

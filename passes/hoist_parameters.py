@@ -15,6 +15,7 @@ from xdsl.traits import Pure
 
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.constant import ConstantOp, ParameterOp
+from ..dialects.nn.types import is_static
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class HoistParametersPass(ModulePass):
     """`%p = nn.reshape(nn.parameter "w")` in @main -> the reshape in @prepare, `%p = nn.parameter "prepared.<hash>"`.
 
     The name is a hash of the IR that makes the value, so the pass is idempotent and programs of several shapes share
-    prepared values. What only repeats a parameter (`NNOp.REPEATS`) stays: hoisting it would pin the repeated copies.
+    prepared values. What only repeats a parameter (`NNOp.REPEATS`) stays: hoisting it would pin the repeated copies. So
+    does what has a size that depends on data (NonZero): a parameter's type says all its sizes.
     """
 
     name = "hoist-parameters"
@@ -60,7 +62,8 @@ class Hoist:
         """Replace the weight-only values that something else in `main` reads."""
         weights: set[SSAValue] = set()
         for op in main.body.block.ops:
-            if isinstance(op, NNOp) and op.has_trait(Pure) and all(v in weights for v in op.operands):
+            known = all(is_static(r.type) for r in op.results)
+            if isinstance(op, NNOp) and known and op.has_trait(Pure) and all(v in weights for v in op.operands):
                 weights.update(op.results)
         outside = [op for op in main.body.block.ops if not op.results or op.results[0] not in weights]
         read = [v for op in outside for v in op.operands if v in weights]

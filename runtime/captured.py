@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..dialects.nn.types import Array, as_tensor, dims_of, dtype_of
+from ..dialects.nn.types import Array
 
 if TYPE_CHECKING:
     from .frame import Frame
@@ -18,13 +18,8 @@ class CapturedRun:
         """Run `frame` on buffers of its own, then capture what it does. Nothing in it may allocate or wait."""
         self._frame = frame
         xp = frame.xp
-        arguments = frame.program.func.body.block.args
         self.inputs: list[Array] = [xp.array(a) for a in inputs]
-        for argument, array in zip(arguments, self.inputs, strict=True):
-            frame.fill(argument, array)
-        for value in frame.outputs:
-            type_ = as_tensor(value.type)
-            frame.fill(value, xp.empty(dims_of(type_), dtype_of(type_.element_type)))
+        frame.bring(self.inputs)
         assert frame.backend.capture is not None
         frame.run_steps()
         self._launch = frame.backend.capture(frame.run_steps)

@@ -58,9 +58,10 @@ class Frame:
         self.derived: dict[SSAValue, list[View]] = {}
         self.views = {(v.inner, v.outer) for v in program.plan.views}
         self.returned = [v for op in program.plan.lifetimes.ops if isinstance(op, ReturnOp) for v in op.operands]
-        self.outputs = self._own_buffers()
         self._place()
         self._bind()
+        self.known = dict(self.arrays)
+        self.own = self._own_buffers()
         self.scratch.allocate()
         self.fence = self.backend.fence()
         self.capturable = is_capturable(self)
@@ -75,18 +76,23 @@ class Frame:
         if timings is None and self.capturable:
             self.captured = self.captured or CapturedRun(self, inputs)
             return self.captured.run(inputs)
+        try:
+            self.bring(inputs)
+            if timings is None:
+                self.run_steps()
+            else:
+                self._run_timed(timings)
+            return self._results()
+        finally:
+            self.release()
+
+    def bring(self, inputs: Sequence[Array]) -> None:
+        """Fill in what a call brings: its inputs, and new buffers for what lives outside the arena."""
         for argument, array in zip(self.program.func.body.block.args, inputs, strict=True):
             self.fill(argument, array)
-        for value in self.outputs:
+        for value in self.own:
             type_ = as_tensor(value.type)
             self.fill(value, self.xp.empty(dims_of(type_), dtype_of(type_.element_type)))
-        if timings is None:
-            self.run_steps()
-        else:
-            self._run_timed(timings)
-        results = self._results()
-        self.release()
-        return results
 
     def run_steps(self) -> None:
         """Make the calls, one after another, on what `fill` gave."""
@@ -116,13 +122,10 @@ class Frame:
 
     def release(self) -> None:
         """Forget what this call brought."""
-        for value, slots in self.slots.items():
-            self.arrays.pop(value, None)
+        self.arrays = dict(self.known)
+        for slots in self.slots.values():
             for target, index, _ in slots:
                 target[index] = None
-        for value in self.returned:
-            if value not in self.program.fixed:
-                self.arrays.pop(value, None)
 
     # Binding
 
@@ -131,16 +134,11 @@ class Frame:
         return value in self.program.plan.offset and value.owner not in self.program.host and self.xp is not np
 
     def _own_buffers(self) -> list[SSAValue]:
-        """The values that get a new buffer on each call: static results, or what they are views of."""
+        """The values that get a new buffer on each call: those of static type outside the arena that are no views."""
         plan = self.program.plan
-        outer = {v.inner: v.outer for v in plan.views if v.inner not in plan.offset}
-        roots: list[SSAValue] = []
-        for value in self.returned:
-            if self._is_computed(value) and is_static(value.type) and value not in plan.offset:
-                while value in outer:
-                    value = outer[value]
-                roots.append(value)
-        return list(dict.fromkeys(roots))
+        inner = {v.inner for v in plan.views if v.inner not in plan.offset}
+        outside = [v for op in plan.lifetimes.ops if op not in self.program.host for v in op.results]
+        return [v for v in outside if is_static(v.type) and v not in inner and v not in self.known]
 
     def _is_computed(self, value: SSAValue) -> bool:
         return isinstance(value.owner, NNOp) and not isinstance(value.owner, ConstantOp | ParameterOp)
@@ -238,14 +236,15 @@ class Frame:
     def _dynamic_kernel(self, op: NNOp) -> Kernel:
         """`compute` into new arrays: for results whose size depends on data, and for host ops."""
         xp = np if op in self.program.host else self.xp
+        static = [is_static(v.type) for v in op.results]
 
         def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
             check_sizes_of_run(op, ins, self.program.max_bytes)
-            for value, array in zip(op.results, _compute(op, xp, ins), strict=True):
+            for value, array, placed in zip(op.results, _compute(op, xp, ins), static, strict=True):
                 # An operand, or a view of one, would change when the operand's place is reused.
                 if array.base is not None or any(array is operand for operand in ins):
                     array = array.copy()
-                if value in self.program.plan.offset:
+                if placed and value in self.arrays:
                     self.arrays[value][...] = array
                 else:
                     self.fill(value, array)

@@ -11,7 +11,7 @@ from xdsl.ir import SSAValue
 
 from ..dialects.nn.base import NNOp, View
 from ..dialects.nn.constant import ConstantOp, ParameterOp
-from ..dialects.nn.types import num_bytes
+from ..dialects.nn.types import dtype_of, element_type, num_bytes
 from ..errors import CompileError
 from ..passes.alias_groups import AliasGroups, Lifetimes
 from ..rewriting import node_name
@@ -27,6 +27,8 @@ class Plan:
         if not isinstance(arena, IntegerAttr):
             raise CompileError("the program has no memory plan", hint=HINT)
         self.arena = int(arena.value.data)
+        if self.arena < 0:
+            raise CompileError(f"the arena of {self.arena} bytes is no size", hint=HINT)
         self.offset: dict[SSAValue, int] = {}
         self.lifetimes = Lifetimes.of(func)
         for op in self.lifetimes.ops:
@@ -50,6 +52,11 @@ class Plan:
                     f"the place {offset} of {size} bytes lies outside the arena of {self.arena} bytes",
                     node_name(op),
                     HINT,
+                )
+            itemsize = dtype_of(element_type(value.type)).itemsize
+            if offset % itemsize:
+                raise CompileError(
+                    f"the place {offset} is not a multiple of the {itemsize} bytes of an element", node_name(op), HINT
                 )
             self.offset[value] = offset
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import SSAValue
+from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.ir import Attribute, SSAValue
 
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.constant import ConstantOp, ParameterOp
-from ..dialects.nn.types import (
-    Array,
-)
-from ..errors import CompileError
+from ..dialects.nn.types import STORED_ONLY, Array, element_type
+from ..errors import CompileError, UnsupportedError
+from ..rewriting import node_name
 from .frame import Frame, Step
 from .kernels import Backend
 from .places import Plan
@@ -47,6 +46,7 @@ class Program:
         self.output_names = value_names(self.func.res_attrs, len(self.func.function_type.outputs))
         self.host = host_ops(self.plan.lifetimes.ops)
         store = {} if prepared is None else prepared
+        check_elements(module, backend)
         run_prepare(module, parameters, backend, store)
         self.fixed = self._fixed_values(parameters, store)
         self._lock = threading.Lock()
@@ -87,6 +87,17 @@ class Program:
             elif isinstance(op, ConstantOp):
                 fixed[op.result] = np.asarray(op.literal())
         return fixed
+
+
+def check_elements(module: ModuleOp, backend: Backend) -> None:
+    """Raise UnsupportedError where a value is of an element type that the backend's array module lacks."""
+    if backend.xp is np:
+        return
+    for op in module.walk():
+        for value in (*op.operands, *op.results):
+            type_: Attribute = value.type
+            if isinstance(type_, TensorType) and (element := element_type(cast(Attribute, type_))) in STORED_ONLY:
+                raise UnsupportedError(f"the element type {element} is not supported on {backend.name}", node_name(op))
 
 
 def run_prepare(

@@ -12,7 +12,7 @@ from xdsl.ir import Operation, SSAValue
 
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.constant import ParameterOp
-from ..dialects.nn.types import Array, as_tensor, dims_of, dtype_of, format_dims
+from ..dialects.nn.types import Array, as_tensor, dims_of, dtype_of, element_of, format_dims, is_float
 from ..errors import CompileError
 from ..rewriting import node_name
 
@@ -83,7 +83,7 @@ def run_op(
     except (ValueError, IndexError, ZeroDivisionError) as e:
         raise CompileError(f"{op.name} cannot be computed: {e}", node_name(op)) from None
     # Constants are f32 as they stand in the text: what is computed from them only must be in float64 too.
-    return [_widen(xp, r) for r in results] if wide and not any(a.dtype.kind in "fV" for a in arrays) else results
+    return [_widen(xp, r) for r in results] if wide and not any(_is_float(a) for a in arrays) else results
 
 
 def checked_parameter(op: ParameterOp, parameters: Callable[[str], Array]) -> Array:
@@ -108,7 +108,11 @@ def to_host(array: Array) -> Array:
 
 
 def _widen(xp: Any, array: Array) -> Array:
-    return array.astype(np.float64) if array.dtype.kind in "fV" else array
+    return array.astype(np.float64) if _is_float(array) else array
+
+
+def _is_float(array: Array) -> bool:
+    return is_float(element_of(array.dtype))
 
 
 def _with_last_uses(func: FuncOp) -> Iterator[tuple[Operation, list[SSAValue]]]:

@@ -63,6 +63,11 @@ def lower_pipeline(precision: str) -> str:
     return f"lower-nn-to-cudnn{tf32},lower-nn-to-blas"
 
 
+def compile_pipeline(precision: str = "f32", fuse: bool = True) -> str:
+    """All that happens per input shapes, after specialize-shapes."""
+    return ",".join((layout_pipeline(precision, fuse), lower_pipeline(precision), FINISH))
+
+
 @dataclass(frozen=True)
 class Value:
     """An input or output: its name, its sizes (a dim's name where it is symbolic), and its NumPy dtype's name."""
@@ -193,8 +198,7 @@ class Session:
         bound = format_dims_option(self.bind_dims(shapes))
         if self._planned:
             return ""
-        steps = (layout_pipeline(self.precision, self._fuse), lower_pipeline(self.precision), FINISH)
-        rest = ",".join((bound, *steps))
+        rest = f"{bound},{compile_pipeline(self.precision, self._fuse)}"
         return f"{FUSE},{rest}" if self._fuse else rest
 
     def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> Program:

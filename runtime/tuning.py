@@ -22,7 +22,7 @@ from ..lowering.nn_to_cudnn import CALL
 from .frame import Frame, Step
 from .kernels import Attributes, Backend, KernelContext
 from .program import Program
-from .reference import evaluate, main_function
+from .reference import evaluate, main_function, to_host
 from .tolerance import RELATIVE_L2, relative_l2
 from .tuning_cache import TuningCache
 
@@ -135,7 +135,7 @@ class Tuner:
             except CompileError:
                 continue  # it fails when it is run: no choice
             # Some kernels (Winograd's in f16) are fast and far off.
-            if relative_l2(self.backend.to_host(timing.result()), truth) <= RELATIVE_L2[self.precision] / 2:
+            if relative_l2(to_host(timing.result()), truth) <= RELATIVE_L2[self.precision] / 2:
                 yield attributes, microseconds
 
 
@@ -147,11 +147,8 @@ class Timing:
         assert frame.backend.capture is not None and frame.backend.elapsed is not None
         self.frame, self.capture, self.elapsed = frame, frame.backend.capture, frame.backend.elapsed
         xp = frame.xp
-        for value in frame.outputs:
-            frame.fill(value, xp.zeros(static_dims(dims_of(value.type)), dtype_of(element_type(value.type))))
         arguments = list(frame.program.func.body.block.args)
-        for argument in arguments:
-            frame.fill(argument, _random(xp, argument))
+        frame.bring([_random(xp, a) for a in arguments])
         rotating = [arguments[i] for i in weights]
         size = sum(num_bytes(w.type) or 0 for w in rotating)
         copies = min(MOST_COPIES, max(1, COLD_BYTES // max(size, 1)))
@@ -170,7 +167,7 @@ class Timing:
         frame = self.frame
         arrays = [frame.arrays[a].astype(np.float64) for a in frame.program.func.body.block.args]
         (result,) = evaluate(frame.program.func, arrays, no_parameters, frame.xp, wide=True)
-        return frame.backend.to_host(result)
+        return to_host(result)
 
     def result(self) -> Array:
         """What the frame computes now, for the weights it has now."""

@@ -1,4 +1,4 @@
-"""Fixtures: one ONNX node (or model) run through nnfuse's ops and compared with ONNX Runtime and a float64 oracle."""
+"""Fixtures: ONNX nodes and models run through nnfuse, and compared with ONNX Runtime and a float64 oracle."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from nnfuse.dialects.nn.constant import is_weight
 from nnfuse.dialects.nn.types import dims_of, dtype_of, element_type
 from nnfuse.lowering.onnx_to_nn import import_model
 from nnfuse.runtime.parameters import ModelParameters
 from nnfuse.runtime.reference import evaluate, main_function
+from nnfuse.runtime.session import run_passes
 from nnfuse.runtime.tolerance import f32_excess, relative_l2
 
 SHARED_MODELS = Path(os.environ.get("NNFUSE_MODELS", Path(__file__).parents[2] / "shared" / "models"))
@@ -28,7 +30,10 @@ SUITE_VARIANTS = {None: "", "SymbolicDims": " with symbolic dims", "ConstantInpu
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How many cases of onnx's own suite pass, as it is and in our variants of its node tests."""
+    """How many cases of onnx's own suite pass, as it is and in our variants of its node tests; and tallies.
+
+    A test of one model of many says what came of it by `record_property("tally", [family, outcome])`.
+    """
     counts = {variant: Counter[str]() for variant in SUITE_VARIANTS.values()}
     for outcome in ("passed", "skipped", "failed", "error"):
         for report in terminalreporter.stats.get(outcome, ()):
@@ -38,6 +43,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if outcomes:
             listed = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
             terminalreporter.write_line(f"onnx.backend.test{variant}: {listed} of {outcomes.total()}")
+    tallies: dict[str, Counter[str]] = {}
+    for report in (r for kind in ("passed", "skipped", "failed") for r in terminalreporter.stats.get(kind, ())):
+        for key, value in report.user_properties:
+            if key == "tally":
+                tallies.setdefault(value[0], Counter())[value[1]] += 1
+    for family, outcomes in tallies.items():
+        listed = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+        terminalreporter.write_line(f"{family}: {outcomes.total()} models: {listed}")
 
 
 @pytest.fixture
@@ -112,6 +125,47 @@ def assert_close(result: Any, truth: Any, peer: Any | None = None, what: str = "
         assert (error := relative_l2(result, truth)) <= limit, f"{what}: relative L2 error {error:.3g} > {limit}"
 
 
+def random_array(rng: np.random.Generator, info: onnx.ValueInfoProto, sizes: dict[str, int]) -> np.ndarray[Any, Any]:
+    """A random array of a value's type; a symbolic dim has its size in `sizes`; what is called var... is positive."""
+    dims = [d.dim_value if d.HasField("dim_value") else sizes[d.dim_param] for d in info.type.tensor_type.shape.dim]
+    dtype = helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
+    if info.name.startswith(("var", "positive")):
+        return rng.uniform(0.5, 1.5, dims).astype(dtype)
+    return rng.standard_normal(dims).astype(dtype)
+
+
+def parse_model(
+    text: str, seed: int = 0, opset: int = 17, sizes: dict[str, int] | None = None, **weights: Any
+) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """The model of an ONNX text graph, and feeds. Inputs called x... are fed, all others become random initializers.
+
+    `weights` gives some of those, and of the feeds, other values; `sizes` the symbolic dims, 2 by default.
+    """
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]> {text}')
+    rng = np.random.default_rng(seed)
+    every = sizes or {d.dim_param: 2 for i in model.graph.input for d in i.type.tensor_type.shape.dim}
+    values = {i.name: weights.get(i.name, random_array(rng, i, every)) for i in model.graph.input}
+    fed = [i for i in model.graph.input if i.name.startswith("x")]
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(values[i.name]), i.name) for i in model.graph.input if i not in fed
+    )
+    del model.graph.input[:]
+    model.graph.input.extend(fed)
+    onnx.checker.check_model(model)
+    return model, {i.name: values[i.name] for i in fed}
+
+
+def run_fused(model: onnx.ModelProto, feeds: dict[str, Any], passes: str) -> tuple[list[Any], list[str]]:
+    """The outputs in float64 after `passes`, and the names of the ops that are left, without those on weights only."""
+    module = import_model(model)
+    if passes:
+        run_passes(module, passes)
+    module.verify()
+    func = main_function(module)
+    results = evaluate(func, [feeds[i.name] for i in model.graph.input], ModelParameters(model).__getitem__, wide=True)
+    return results, [op.name for op in func.body.block.ops if not any(is_weight(r) for r in op.results)]
+
+
 @pytest.fixture
 def check_node() -> Callable[..., list[Any]]:
     """`check_node(op_type, [inputs], {attributes}, opset=, outputs=, constants=, against_ort=, expected=, symbolic=)`.
@@ -173,13 +227,13 @@ def check_node() -> Callable[..., list[Any]]:
     return check
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ort() -> Callable[..., list[Any]]:
     """`ort(model, feeds)`: the outputs by ONNX Runtime without graph optimisations."""
     return run_onnxruntime
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def float64_oracle() -> Callable[..., list[Any]]:
     """`float64_oracle(model, feeds)`: the outputs by our op classes in float64, nothing fused."""
     return oracle
@@ -189,3 +243,15 @@ def float64_oracle() -> Callable[..., list[Any]]:
 def close() -> Callable[..., None]:
     """`close(result, truth, peer=None, what="result")`: fails beyond the tolerance of the result's dtype."""
     return assert_close
+
+
+@pytest.fixture
+def model_of() -> Callable[..., tuple[onnx.ModelProto, dict[str, Any]]]:
+    """See `parse_model`."""
+    return parse_model
+
+
+@pytest.fixture
+def fused() -> Callable[..., tuple[list[Any], list[str]]]:
+    """See `run_fused`."""
+    return run_fused

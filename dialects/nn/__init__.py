@@ -24,21 +24,24 @@ from .activations import (
 )
 from .attention import AttentionOp
 from .axes_norm import LpNormalizationOp, MeanVarianceNormalizationOp, RMSNormalizationOp
-from .cast import CastOp
+from .cast import BitCastOp, CastOp
 from .clip import ClipOp
 from .comparison import EqualOp, GreaterOp, GreaterOrEqualOp, IsInfOp, IsNaNOp, LessOp, LessOrEqualOp
 from .constant import ConstantOp, NNConstants, ParameterOp
 from .conv import ConvOp, ConvTransposeOp
 from .cumulative import CumProdOp, CumSumOp
+from .deform_conv import DeformConvOp
 from .einsum import EinsumOp
 from .elementwise import AddOp, DivOp, MaxOp, MeanOp, MinOp, ModOp, MulOp, PowOp, SubOp, SumOp, WhereOp
 from .gather import GatherElementsOp, GatherNDOp
 from .gemm import GemmOp, MatMulOp
 from .generate import EyeLikeOp, OneHotOp, RangeOp, TriluOp
+from .grid import AffineGridOp, GridSampleOp
 from .group_norm import GroupNormalizationOp
 from .index import GatherOp, SliceOp
 from .join import ConcatOp, SplitOp
 from .layout import ExpandOp, TileOp, TransposeOp
+from .linear_algebra import DetOp
 from .logic import (
     AndOp,
     BitShiftOp,
@@ -50,6 +53,8 @@ from .logic import (
     OrOp,
     XorOp,
 )
+from .lp_pool import GlobalLpPoolOp, LpPoolOp
+from .non_max_suppression import NonMaxSuppressionOp
 from .norm import BatchNormalizationOp, InstanceNormalizationOp, LayerNormalizationOp, LRNOp
 from .order import ArgMaxOp, ArgMinOp, TopKOp
 from .pad import PadOp
@@ -65,6 +70,7 @@ from .random import (
     RandomUniformLikeOp,
     RandomUniformOp,
 )
+from .rearrange import CenterCropPadOp, DepthToSpaceOp, ReverseSequenceOp, SpaceToDepthOp
 from .recurrent import GRUOp, LSTMOp, RNNOp
 from .reduce import (
     ReduceL1Op,
@@ -80,10 +86,12 @@ from .reduce import (
 )
 from .reshape import FlattenOp, ReshapeOp, SqueezeOp, UnsqueezeOp
 from .resize import ResizeOp
+from .roi_align import RoiAlignOp
 from .rotary import RotaryEmbeddingOp
 from .scatter import ScatterElementsOp, ScatterNDOp, TensorScatterOp
 from .select import CompressOp, NonZeroOp, UniqueOp
 from .shape import ConstantOfShapeOp, DropoutOp, IdentityOp, ShapeOp, SizeOp
+from .signal import DFTOp, STFTOp
 from .softmax import HardmaxOp, LogSoftmaxOp, SoftmaxOp
 from .trigonometry import (
     AcoshOp,
@@ -99,6 +107,8 @@ from .trigonometry import (
     TanOp,
 )
 from .unary import AbsOp, CeilOp, ErfOp, ExpOp, FloorOp, LogOp, NegOp, ReciprocalOp, RoundOp, SignOp, SqrtOp
+from .unpool import Col2ImOp, MaxUnpoolOp
+from .window_functions import BlackmanWindowOp, HammingWindowOp, HannWindowOp, MelWeightMatrixOp
 
 NN = Dialect(
     "nn",
@@ -164,6 +174,7 @@ NN = Dialect(
         SinhOp,
         TanOp,
         CastOp,
+        BitCastOp,
         EluOp,
         GeluOp,
         HardSigmoidOp,
@@ -254,7 +265,27 @@ NN = Dialect(
         CompressOp,
         NonZeroOp,
         UniqueOp,
+        CenterCropPadOp,
+        DepthToSpaceOp,
+        ReverseSequenceOp,
+        SpaceToDepthOp,
+        GlobalLpPoolOp,
+        LpPoolOp,
+        Col2ImOp,
+        MaxUnpoolOp,
+        AffineGridOp,
+        GridSampleOp,
+        RoiAlignOp,
+        NonMaxSuppressionOp,
+        DeformConvOp,
         PadOp,
+        DetOp,
+        DFTOp,
+        STFTOp,
+        HannWindowOp,
+        HammingWindowOp,
+        BlackmanWindowOp,
+        MelWeightMatrixOp,
         ResizeOp,
     ],
     [ActivationAttr],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
+import ml_dtypes
 import numpy as np
 from xdsl.dialect_interfaces.constant_materialization import ConstantMaterializationInterface
 from xdsl.dialects.builtin import (
@@ -25,12 +26,13 @@ from xdsl.traits import ConstantLike, Pure
 from ...errors import CompileError, UnsupportedError
 from .base import AnyTensor, NNOp, Onnx, OnnxNode
 from .types import (
+    STORED_INTS,
     Array,
     dims_of,
     dtype_of,
     element_of,
     element_type,
-    is_float,
+    holds_floats,
     num_bytes,
     product,
     static_dims,
@@ -45,7 +47,7 @@ def may_be_inline(element: Attribute, count: int | None) -> bool:
     """Whether a constant of `count` elements may stand in the IR text, where rewrites can look at it."""
     if count is None:
         return False
-    return count <= 1 or count <= (MAX_FLOATS if is_float(element) else MAX_INTS)
+    return count <= 1 or count <= (MAX_FLOATS if holds_floats(element) else MAX_INTS)
 
 
 def constant_attribute(array: Array) -> Attribute:
@@ -56,12 +58,19 @@ def constant_attribute(array: Array) -> Attribute:
         item = array.reshape(-1)[0]
         return (
             FloatAttr(float(item), cast(Any, element))
-            if is_float(element)
+            if holds_floats(element)
             else IntegerAttr(int(item), cast(IntegerType, element))
         )
+    if element in STORED_INTS:
+        array = array.astype(byte_type(array.dtype))
     return DenseIntOrFPElementsAttr(
         cast(Any, tensor(element, array.shape)), BytesAttr(np.ascontiguousarray(array).tobytes())
     )
+
+
+def byte_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type of a byte with a narrower integer's value, sign included: what xDSL keeps in a `dense`."""
+    return np.dtype(np.int8 if ml_dtypes.iinfo(dtype).min else np.uint8)
 
 
 @irdl_op_definition
@@ -111,6 +120,8 @@ class ConstantOp(NNOp):
         if isinstance(value, DenseIntOrFPElementsAttr):
             if dtype == np.bool_:  # the parser writes `true` as 255, which is no NumPy bool
                 return np.frombuffer(value.data.data, np.uint8).reshape(dims) != 0
+            if element_type(self.result.type) in STORED_INTS:
+                return np.frombuffer(value.data.data, byte_type(dtype)).astype(dtype).reshape(dims)
             return np.frombuffer(value.data.data, dtype).reshape(dims)
         assert isinstance(value, FloatAttr | IntegerAttr)
         array = np.full(dims, value.value.data, dtype)

@@ -15,6 +15,7 @@ from xdsl.pattern_rewriter import RewritePattern
 from ...errors import CompileError
 from .base import AnyTensor, NNOp, Onnx, OnnxNode, integer
 from .types import (
+    STORED_ONLY,
     Abstract,
     Array,
     broadcast_dims,
@@ -43,8 +44,8 @@ def require_float(name: str, element: Attribute) -> None:
 
 
 def require_number(name: str, element: Attribute) -> None:
-    """Raise CompileError where an element type is bool (i1), which has no arithmetic."""
-    if element == i1:
+    """Raise CompileError where an element type has no arithmetic: bool (i1), and those that are only stored."""
+    if element == i1 or element in STORED_ONLY:
         raise CompileError(f"{name} needs numbers, not {element}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import ml_dtypes
 import numpy as np
 from xdsl.dialects.builtin import IntegerAttr, TensorType, f32, i1, i8, i16, i32, i64
 from xdsl.ir import Attribute, SSAValue, TypeAttribute
@@ -12,15 +13,18 @@ from xdsl.irdl import BaseAttr, irdl_op_definition, operand_def, opt_operand_def
 
 from ...errors import CompileError, UnsupportedError
 from .base import AnyTensor, NNOp, Onnx, OnnxNode, integer
-from .cast import ONNX_ELEMENTS, UNSUPPORTED_ELEMENTS
+from .cast import ONNX_ELEMENTS, UNSUPPORTED_ELEMENTS, saturated
 from .elementwise import require_float
 from .types import (
+    STORED_FLOATS,
+    STORED_INTS,
     Abstract,
     Array,
     Dims,
     dims_agree,
     dtype_of,
     element_type,
+    f8e8m0,
     format_dims,
     is_float,
     normalize_axis,
@@ -29,7 +33,7 @@ from .types import (
     ui16,
 )
 
-QUANTIZED = (i8, ui8, i16, ui16)
+QUANTIZED = (i8, ui8, i16, ui16, *STORED_INTS, *(e for e in STORED_FLOATS if e != f8e8m0))
 """The element types that floats are quantised to."""
 
 
@@ -38,7 +42,7 @@ def saturate(xp: Any, rounded: Array, zero_point: Array | None, dtype: np.dtype[
     y = xp.where(rounded == rounded, rounded, rounded.dtype.type(0))
     if zero_point is not None:
         y = y + zero_point.astype(y.dtype)
-    limits = np.iinfo(dtype)
+    limits = ml_dtypes.iinfo(dtype)
     return xp.clip(y, limits.min, limits.max).astype(dtype)
 
 
@@ -114,13 +118,14 @@ class QuantizeLinearOp(ScaledOp):
 
     ONNX QuantizeLinear, https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html. Shapes as in `ScaledOp`. x of floats
     or i32; the result has the type of the zero point, else `output_dtype`, else ui8. The division is in the type of the
-    scale, or in `precision`. `saturate` concerns 8-bit floats only, which are not supported.
+    scale, or in `precision`. Floats of 8 bits are not rounded to integers; `saturate` is as in nn.cast.
     """
 
     name = "nn.quantize_linear"
-    ONNX: ClassVar = Onnx("QuantizeLinear", since=10, drop=frozenset({"saturate"}))
+    ONNX: ClassVar = Onnx("QuantizeLinear", since=10)
 
     precision = opt_prop_def(BaseAttr(TypeAttribute))
+    saturate = prop_def(IntegerAttr, default_value=IntegerAttr(1, i64))
 
     def infer(self, x: Abstract, scale: Abstract, zero_point: Abstract | None) -> TensorType[Attribute]:
         """The dims of `x`, of the quantised type."""
@@ -149,7 +154,11 @@ class QuantizeLinearOp(ScaledOp):
         dividend, divisor = (v.astype(division).astype(work) for v in (x, scale))
         quotient = (dividend / self.spread(xp, divisor, x.shape)).astype(division).astype(work)
         zero = None if zero_point is None else self.spread(xp, zero_point, x.shape)
-        return saturate(xp, xp.rint(quotient), zero, dtype_of(element_type(self.result.type)))
+        target = element_type(self.result.type)
+        if target not in STORED_FLOATS:
+            return saturate(xp, xp.rint(quotient), zero, dtype_of(target))
+        y = quotient if zero is None else quotient + zero.astype(quotient.dtype)
+        return saturated(xp, y, target) if integer(self.saturate) else y.astype(dtype_of(target))
 
 
 @irdl_op_definition
@@ -176,9 +185,10 @@ class DequantizeLinearOp(ScaledOp):
         return tensor(element, x.dims)
 
     def evaluate(self, xp: Any, x: Array, scale: Array, zero_point: Array | None) -> Array:
-        """The difference is exact: integers in i64."""
+        """The difference is exact: integers in i64, floats of a byte in f32."""
+        exact = np.float32 if element_type(self.x.type) in STORED_FLOATS else np.int64
         if zero_point is not None:
-            x = x.astype(np.int64) - self.spread(xp, zero_point, x.shape)
+            x = x.astype(exact) - self.spread(xp, zero_point.astype(exact), x.shape)
         return x.astype(scale.dtype) * self.spread(xp, scale, x.shape)
 
 

@@ -11,6 +11,14 @@ import numpy as np
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
     BFloat16Type,
+    Float4E2M1FNType,
+    Float6E2M3FNType,
+    Float6E3M2FNType,
+    Float8E4M3FNType,
+    Float8E4M3FNUZType,
+    Float8E5M2FNUZType,
+    Float8E5M2Type,
+    Float8E8M0FNUType,
     Float16Type,
     Float32Type,
     Float64Type,
@@ -39,6 +47,33 @@ Dims: TypeAlias = tuple[int | None, ...]
 
 ui8, ui16, ui32, ui64 = (IntegerType(w, Signedness.UNSIGNED) for w in (8, 16, 32, 64))
 
+i2, i4 = IntegerType(2), IntegerType(4)
+ui2, ui4 = (IntegerType(w, Signedness.UNSIGNED) for w in (2, 4))
+f8e8m0 = Float8E8M0FNUType()
+
+STORED_INTS: dict[Attribute, np.dtype[Any]] = {
+    i2: np.dtype(ml_dtypes.int2),
+    i4: np.dtype(ml_dtypes.int4),
+    ui2: np.dtype(ml_dtypes.uint2),
+    ui4: np.dtype(ml_dtypes.uint4),
+}
+"""Integers of less than a byte, which are kept in a byte each."""
+
+STORED_FLOATS: dict[Attribute, np.dtype[Any]] = {
+    Float8E4M3FNType(): np.dtype(ml_dtypes.float8_e4m3fn),
+    Float8E4M3FNUZType(): np.dtype(ml_dtypes.float8_e4m3fnuz),
+    Float8E5M2Type(): np.dtype(ml_dtypes.float8_e5m2),
+    Float8E5M2FNUZType(): np.dtype(ml_dtypes.float8_e5m2fnuz),
+    f8e8m0: np.dtype(ml_dtypes.float8_e8m0fnu),
+    Float6E2M3FNType(): np.dtype(ml_dtypes.float6_e2m3fn),
+    Float6E3M2FNType(): np.dtype(ml_dtypes.float6_e3m2fn),
+    Float4E2M1FNType(): np.dtype(ml_dtypes.float4_e2m1fn),
+}
+"""Floats of a byte or less, which are kept in a byte each."""
+
+STORED_ONLY = STORED_INTS | STORED_FLOATS
+"""The element types that are stored, moved and cast, but not computed with; NumPy only."""
+
 DTYPES: dict[Attribute, np.dtype[Any]] = {
     f64: np.dtype(np.float64),
     f32: np.dtype(np.float32),
@@ -53,8 +88,9 @@ DTYPES: dict[Attribute, np.dtype[Any]] = {
     ui16: np.dtype(np.uint16),
     ui32: np.dtype(np.uint32),
     ui64: np.dtype(np.uint64),
+    **STORED_ONLY,
 }
-"""The element types nnfuse computes with. Signless integers are ONNX's signed ones, as in MLIR's tosa and linalg."""
+"""The element types nnfuse has. Signless integers are ONNX's signed ones, as in MLIR's tosa and linalg."""
 
 ELEMENTS: dict[np.dtype[Any], Attribute] = {dtype: element for element, dtype in DTYPES.items()}
 
@@ -69,12 +105,17 @@ NARROW_FLOATS = (f16, bf16)
 
 
 def is_float(element: Attribute) -> bool:
-    """Whether an element type is a floating-point one."""
+    """Whether an element type is a floating-point one that is computed with."""
     return isinstance(element, Float16Type | BFloat16Type | Float32Type | Float64Type)
 
 
+def holds_floats(element: Attribute) -> bool:
+    """Whether an element type is a floating-point one, those that are only stored included."""
+    return is_float(element) or element in STORED_FLOATS
+
+
 def dtype_of(element: Attribute) -> np.dtype[Any]:
-    """The NumPy dtype of an element type; raises UnsupportedError for one that nnfuse does not compute with."""
+    """The NumPy dtype of an element type; raises UnsupportedError for one that nnfuse does not have."""
     if (dtype := DTYPES.get(element)) is None:
         raise UnsupportedError(f"element type {element} is not supported")
     return dtype

@@ -103,10 +103,6 @@ class Backend:
         start = -(memory.ctypes.data if self.xp is np else memory.data.ptr) % ALIGNMENT
         return memory[start : start + size]
 
-    def to_host(self, array: Array) -> Array:
-        """`array` as a NumPy array."""
-        return array if isinstance(array, np.ndarray) else array.get()
-
     def copy(self, target: Array, source: Array) -> None:
         """`target[...] = source`, two row-major arrays of this device, equal in shape and dtype, in as few calls."""
         if self.xp is np:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -16,7 +17,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from nnfuse.dialects.nn import NN
 from nnfuse.dialects.nn.constant import ConstantOp, ParameterOp, constant_attribute, may_be_inline
-from nnfuse.dialects.nn.types import DTYPES, element_of, tensor
+from nnfuse.dialects.nn.types import DTYPES, STORED_INTS, element_of, f8e8m0, tensor
 from nnfuse.errors import CompileError
 from nnfuse.lowering.onnx_to_nn import import_model
 
@@ -39,6 +40,10 @@ def extremes(dtype):
         return [False, True]
     if dtype.kind in "iu":
         return [np.iinfo(dtype).min, np.iinfo(dtype).max, 1]
+    if element_of(dtype) in STORED_INTS:
+        return [ml_dtypes.iinfo(dtype).min, ml_dtypes.iinfo(dtype).max, 1]
+    if element_of(dtype) == f8e8m0:
+        return [2.0**-127, 4.0, 2.0**127]
     return [-0.0, 1.5, 3.0, 1e-3]
 
 

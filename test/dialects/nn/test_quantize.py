@@ -5,6 +5,7 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 import pytest
+from onnx import helper
 from xdsl.dialects.builtin import f32, i8, i16, i32
 from xdsl.utils.test_value import create_ssa_value
 
@@ -12,7 +13,7 @@ from nnfuse.dialects.nn.quantize import DequantizeLinearOp, DynamicQuantizeLinea
 from nnfuse.dialects.nn.quantized_conv import ConvIntegerOp, QLinearConvOp
 from nnfuse.dialects.nn.quantized_matmul import MatMulIntegerOp, QLinearMatMulOp
 from nnfuse.dialects.nn.types import tensor, ui8
-from nnfuse.errors import CompileError, UnsupportedError
+from nnfuse.errors import CompileError
 
 RNG = np.random.default_rng(3)
 EIGHT = (np.int8, np.uint8)
@@ -101,8 +102,38 @@ def test_output_dtype(check_node):
     check_node("QuantizeLinear", [x, one(0.1)], {"output_dtype": 3})
     expected = (y * one(0.5)).astype(np.float16)
     check_node("DequantizeLinear", [y, one(0.5)], {"output_dtype": 10}, opset=23, expected=[expected])
-    with pytest.raises(UnsupportedError, match="node: QuantizeLinear to float4e2m1 is not"):
-        check_node("QuantizeLinear", [x, one(0.1)], {"output_dtype": 23}, opset=23)
+    with pytest.raises(CompileError, match=r"node: nn\.quantize_linear gives .*, not f8E8M0FNU"):
+        check_node("QuantizeLinear", [x, one(0.1)], {"output_dtype": 24}, opset=25)
+
+
+@pytest.mark.parametrize("number", [17, 18, 19, 20, 21, 22, 23, 25, 26])
+def test_types_of_a_byte_or_less(check_node, number):
+    """By the formula: integers are rounded and saturate, floats are cast."""
+    dtype = helper.tensor_dtype_to_np_dtype(number)
+    x, scale = (
+        np.tile(np.linspace(-9, 9, 10, dtype=np.float32), (4, 1)),
+        np.array([[0.3], [0.01], [1], [2]], np.float32),
+    )
+    if number > 20 and number != 23:
+        limits, zero = ml_dtypes.iinfo(dtype), np.array([1, 0, 1, 0]).astype(dtype)
+        shifted = np.rint(x / scale) + zero.astype(np.float32)[:, None]
+        expected = np.clip(shifted, int(limits.min), int(limits.max)).astype(dtype)
+    else:
+        limits, zero = ml_dtypes.finfo(dtype), np.zeros(4, dtype)
+        expected = np.clip(x / scale, float(limits.min), float(limits.max)).astype(dtype)
+    (y,) = check_node("QuantizeLinear", [x, scale[:, 0], zero], {"axis": 0}, opset=25, against_ort=False)
+    np.testing.assert_array_equal(y.astype(np.float32), expected.astype(np.float32))
+    assert y.dtype == dtype and len(np.unique(y.astype(np.float32))) >= 3
+    back = (expected.astype(np.float32) - zero.astype(np.float32)[:, None]) * scale
+    check_node("DequantizeLinear", [expected, scale[:, 0], zero], {"axis": 0}, opset=25, expected=[back])
+
+
+def test_floats_of_a_byte_that_do_not_saturate(check_node):
+    x = np.array([1e6, -1e6, 1], np.float32)
+    for saturate, beyond in ((1, 448), (0, np.nan)):
+        options = {"output_dtype": 17, "saturate": saturate}
+        (y,) = check_node("QuantizeLinear", [x, one(0.5)], options, opset=25, against_ort=False)
+        np.testing.assert_array_equal(np.abs(y.astype(np.float32)), [beyond, beyond, 2])
 
 
 def test_nothing_to_quantize(check_node):
@@ -208,7 +239,7 @@ X, SCALE, ONE = value(f32, 2, 6), value(f32), value(i8)
     ("build", "message"),
     [
         (lambda: QuantizeLinearOp(ONE, SCALE), "quantises floats or i32, not i8"),
-        (lambda: QuantizeLinearOp(X, SCALE, value(i32)), "gives i8, ui8, i16, ui16, not i32"),
+        (lambda: QuantizeLinearOp(X, SCALE, value(i32)), "gives i8, ui8, i16, .*, not i32"),
         (lambda: QuantizeLinearOp(X, SCALE, ONE, output_dtype=ui8), "output_dtype is ui8, but the zero point i8"),
         (lambda: QuantizeLinearOp(X, value(f32, 3)), "a scale 3 does not fit 2x6 along axis 1 with block_size 0"),
         (lambda: QuantizeLinearOp(X, value(f32, 2, 4), block_size=2), "a scale 2x4 does not fit 2x6 along axis 1"),

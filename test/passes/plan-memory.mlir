@@ -1,0 +1,212 @@
+// RUN: fuse-opt %s --split-input-file -p plan-memory | filecheck %s
+// RUN: fuse-opt %s --split-input-file -p plan-memory > %t.mlir && fuse-opt %t.mlir --split-input-file -p plan-memory | diff %t.mlir -
+
+// In place: a result takes over the buffer of an operand that dies with the op. Arguments, parameters and constants
+// are never written, and the function's results lie outside the arena, where the caller keeps them.
+
+// CHECK-LABEL: func.func @main
+// CHECK-SAME: attributes {nn.arena = 256 : i64}
+// CHECK: nn.parameter "w" {place = array<i64: -1>}
+// CHECK: nn.constant 2.000000e+00 : f32 {place = array<i64: -1>}
+// CHECK: %a = nn.add %x, %w {place = array<i64: 0>}
+// CHECK-NEXT: %b = nn.relu %a {place = array<i64: 0>}
+// CHECK-NEXT: %c = nn.mul %two, %b {place = array<i64: 0>}
+// CHECK-NEXT: %d = nn.neg %c {place = array<i64: -1>}
+func.func @main(%x: tensor<4x16xf32>) -> tensor<4x16xf32> {
+  %w = nn.parameter "w" : tensor<4x16xf32>
+  %two = nn.constant 2.0 : f32 as tensor<f32>
+  %a = nn.add %x, %w : tensor<4x16xf32>
+  %b = nn.relu %a : tensor<4x16xf32>
+  %c = nn.mul %two, %b : (tensor<f32>, tensor<4x16xf32>) -> tensor<4x16xf32>
+  %d = nn.neg %c : tensor<4x16xf32>
+  func.return %d : tensor<4x16xf32>
+}
+
+// -----
+
+// Not in place: an operand that is read later (%a), one of another size (%c), one whose op does not allow it (%d, %e).
+
+// CHECK-LABEL: func.func @main
+// CHECK-SAME: attributes {nn.arena = 2048 : i64}
+// CHECK: %a = nn.relu %x {place = array<i64: 1024>}
+// CHECK-NEXT: %b = nn.neg %a {place = array<i64: 0>}
+// CHECK-NEXT: %c = nn.add %a, %b {place = array<i64: 1024>}
+// CHECK-NEXT: %d = nn.add %c, %y {place = array<i64: 0>}
+// CHECK-NEXT: %e = nn.cast %d to = i32 {place = array<i64: 1024>}
+// CHECK-NEXT: %f = nn.transpose %e perm [1, 0, 2] {place = array<i64: 0>}
+func.func @main(%x: tensor<4x16xf32>, %y: tensor<4x4x16xf32>) -> tensor<4x4x16xi32> {
+  %a = nn.relu %x : tensor<4x16xf32>
+  %b = nn.neg %a : tensor<4x16xf32>
+  %c = nn.add %a, %b : tensor<4x16xf32>
+  %d = nn.add %c, %y : (tensor<4x16xf32>, tensor<4x4x16xf32>) -> tensor<4x4x16xf32>
+  %e = nn.cast %d to = i32 : (tensor<4x4x16xf32>) -> tensor<4x4x16xi32>
+  %f = nn.transpose %e perm [1, 0, 2] : tensor<4x4x16xi32>
+  %g = nn.neg %f : tensor<4x4x16xi32>
+  func.return %g : tensor<4x4x16xi32>
+}
+
+// -----
+
+// A GEMM may be written over its third operand, not over a factor: nor where one value is both.
+
+// CHECK-LABEL: func.func @main
+// CHECK-SAME: attributes {nn.arena = 512 : i64}
+// CHECK: nn.parameter "w" {place = array<i64: -1>}
+// CHECK-NEXT: %c = nn.relu %x {place = array<i64: 0>}
+// CHECK-NEXT: %y = blas.matmulrelu %x, %w c %c beta = 1.0 {place = array<i64: 0>}
+// CHECK-NEXT: %z = blas.matmul %y, %w {place = array<i64: 256>}
+// CHECK-NEXT: %u = blas.matmul %z, %w c %z beta = 1.0 {place = array<i64: 0>}
+func.func @main(%x: tensor<8x8xf32>) -> tensor<8x8xf32> {
+  %w = nn.parameter "w" : tensor<8x8xf32>
+  %c = nn.relu %x : tensor<8x8xf32>
+  %y = blas.matmulrelu %x, %w c %c beta = 1.0 : tensor<8x8xf32>
+  %z = blas.matmul %y, %w : tensor<8x8xf32>
+  %u = blas.matmul %z, %w c %z beta = 1.0 : tensor<8x8xf32>
+  %v = nn.neg %u : tensor<8x8xf32>
+  func.return %v : tensor<8x8xf32>
+}
+
+// -----
+
+// Views are free: a reshape, a slice and pieces along the outermost dim lie inside their operand; the operands of a
+// concatenation along it lie inside the result. A piece along an inner dim is a copy.
+
+// CHECK-LABEL: func.func @main
+// CHECK: %a = nn.relu %x {place = array<i64: [[A:0]]>}
+// CHECK: %r = nn.reshape %a, %shape {place = array<i64: [[A]]>}
+// CHECK-NEXT: %p, %q = nn.split %r num_outputs = 2 {place = array<i64: 0, 1024>}
+// CHECK-NEXT: %s = nn.slice %r, %one, %two {place = array<i64: 512>}
+// CHECK-NEXT: %i, %j = nn.split %r axis = 1 num_outputs = 2 {place = array<i64: 2048, 3072>}
+// CHECK-NEXT: %k = nn.neg %i {place = array<i64: 2048>}
+func.func @main(%x: tensor<32x16xf32>) -> (tensor<2x128xf32>, tensor<1x128xf32>, tensor<4x64xf32>) {
+  %shape = nn.constant dense<[4, 128]> : tensor<2xi64>
+  %one = nn.constant 1 : i64 as tensor<1xi64>
+  %two = nn.constant 2 : i64 as tensor<1xi64>
+  %a = nn.relu %x : tensor<32x16xf32>
+  %r = nn.reshape %a, %shape : (tensor<32x16xf32>, tensor<2xi64>) -> tensor<4x128xf32>
+  %p, %q = nn.split %r num_outputs = 2 : (tensor<4x128xf32>) -> (tensor<2x128xf32>, tensor<2x128xf32>)
+  %s = nn.slice %r, %one, %two : (tensor<4x128xf32>, tensor<1xi64>, tensor<1xi64>) -> tensor<1x128xf32>
+  %i, %j = nn.split %r axis = 1 num_outputs = 2 : (tensor<4x128xf32>) -> (tensor<4x64xf32>, tensor<4x64xf32>)
+  %k = nn.neg %i : tensor<4x64xf32>
+  %l = nn.add %k, %j : tensor<4x64xf32>
+  %m = nn.add %p, %q : tensor<2x128xf32>
+  %n = nn.neg %s : tensor<1x128xf32>
+  func.return %m, %n, %l : tensor<2x128xf32>, tensor<1x128xf32>, tensor<4x64xf32>
+}
+
+// -----
+
+// Pieces are computed where the concatenation wants them; a piece that is an argument, or stands there already, is
+// copied; along an inner dim all are.
+
+// CHECK-LABEL: func.func @main
+// CHECK: %a = nn.relu %x {place = array<i64: 8192>}
+// CHECK-NEXT: %b = nn.neg %x {place = array<i64: 9216>}
+// CHECK-NEXT: %c = nn.concat [%a, %b, %a, %x] axis = 0 {place = array<i64: 8192>}
+// CHECK-NEXT: %d = nn.neg %c {place = array<i64: 8192>}
+// CHECK-NEXT: %e = nn.concat [%d, %d] axis = 1 {place = array<i64: 0>}
+func.func @main(%x: tensor<2x128xf32>) -> tensor<8x256xf32> {
+  %a = nn.relu %x : tensor<2x128xf32>
+  %b = nn.neg %x : tensor<2x128xf32>
+  %c = nn.concat [%a, %b, %a, %x] axis = 0 : (tensor<2x128xf32>, tensor<2x128xf32>, tensor<2x128xf32>, tensor<2x128xf32>) -> tensor<8x128xf32>
+  %d = nn.neg %c : tensor<8x128xf32>
+  %e = nn.concat [%d, %d] axis = 1 : (tensor<8x128xf32>, tensor<8x128xf32>) -> tensor<8x256xf32>
+  %f = nn.neg %e : tensor<8x256xf32>
+  func.return %f : tensor<8x256xf32>
+}
+
+// -----
+
+// Near miss: a piece of a concatenation is not written in place while the concatenation lives, nor is a view while
+// what it is a view of is read later.
+
+// CHECK-LABEL: func.func @main
+// CHECK: %c = nn.concat [%a, %b] axis = 0 {place = array<i64: 0>}
+// CHECK-NEXT: %d = nn.neg %a {place = array<i64: 4096>}
+// CHECK: %r = nn.reshape %c, %shape {place = array<i64: 0>}
+// CHECK-NEXT: %e = nn.relu %r {place = array<i64: 2048>}
+// CHECK-NEXT: %f = nn.neg %c {place = array<i64: 0>}
+func.func @main(%x: tensor<2x128xf32>) -> (tensor<2x128xf32>, tensor<512xf32>, tensor<4x128xf32>) {
+  %shape = nn.constant 512 : i64 as tensor<1xi64>
+  %a = nn.relu %x : tensor<2x128xf32>
+  %b = nn.neg %x : tensor<2x128xf32>
+  %c = nn.concat [%a, %b] axis = 0 : (tensor<2x128xf32>, tensor<2x128xf32>) -> tensor<4x128xf32>
+  %d = nn.neg %a : tensor<2x128xf32>
+  %r = nn.reshape %c, %shape : (tensor<4x128xf32>, tensor<1xi64>) -> tensor<512xf32>
+  %e = nn.relu %r : tensor<512xf32>
+  %f = nn.neg %c : tensor<4x128xf32>
+  %g = nn.abs %d : tensor<2x128xf32>
+  %h = nn.abs %e : tensor<512xf32>
+  %k = nn.abs %f : tensor<4x128xf32>
+  func.return %g, %h, %k : tensor<2x128xf32>, tensor<512xf32>, tensor<4x128xf32>
+}
+
+// -----
+
+// Views of an argument or a parameter cost nothing and are not written in place. A result that is a view of another
+// result's buffer, of an argument or of a parameter has a buffer of its own.
+
+// CHECK-LABEL: func.func @main
+// CHECK-SAME: attributes {nn.arena = 1024 : i64}
+// CHECK: %r = nn.reshape %x, %shape {place = array<i64: -1>}
+// CHECK-NEXT: %a = nn.relu %r {place = array<i64: 0>}
+// CHECK-NEXT: %v = nn.reshape %w, %shape {place = array<i64: -1>}
+// CHECK-NEXT: %b = nn.neg %v {place = array<i64: 512>}
+// CHECK-NEXT: %c = nn.add %a, %b {place = array<i64: -1>}
+// CHECK-NEXT: %d = nn.reshape %c, %back {place = array<i64: -1>}
+// CHECK-NEXT: %e = nn.reshape %w, %back {place = array<i64: -1>}
+func.func @main(%x: tensor<2x64xf32>) -> (tensor<128xf32>, tensor<2x64xf32>, tensor<2x64xf32>, tensor<2x64xf32>) {
+  %shape = nn.constant 128 : i64 as tensor<1xi64>
+  %back = nn.constant dense<[2, 64]> : tensor<2xi64>
+  %w = nn.parameter "w" : tensor<2x64xf32>
+  %r = nn.reshape %x, %shape : (tensor<2x64xf32>, tensor<1xi64>) -> tensor<128xf32>
+  %a = nn.relu %r : tensor<128xf32>
+  %v = nn.reshape %w, %shape : (tensor<2x64xf32>, tensor<1xi64>) -> tensor<128xf32>
+  %b = nn.neg %v : tensor<128xf32>
+  %c = nn.add %a, %b : tensor<128xf32>
+  %d = nn.reshape %c, %back : (tensor<128xf32>, tensor<2xi64>) -> tensor<2x64xf32>
+  %e = nn.reshape %w, %back : (tensor<2x64xf32>, tensor<2xi64>) -> tensor<2x64xf32>
+  func.return %c, %d, %e, %x : tensor<128xf32>, tensor<2x64xf32>, tensor<2x64xf32>, tensor<2x64xf32>
+}
+
+// -----
+
+// One arena, reused: %a and %c never live together; every place is a multiple of 256 bytes.
+
+// CHECK-LABEL: func.func @main
+// CHECK-SAME: attributes {nn.arena = 1024 : i64}
+// CHECK: %a = nn.relu %x {place = array<i64: [[LOW:[0-9]+]]>}
+// CHECK-NEXT: %b = nn.transpose %a perm [1, 0] {place = array<i64: [[HIGH:[0-9]+]]>}
+// CHECK-NEXT: %c = nn.transpose %b perm [1, 0] {place = array<i64: [[LOW]]>}
+// CHECK-NEXT: %d = nn.transpose %c perm [1, 0] {place = array<i64: [[HIGH]]>}
+func.func @main(%x: tensor<7x11xf32>) -> tensor<7x11xf32> {
+  %a = nn.relu %x : tensor<7x11xf32>
+  %b = nn.transpose %a perm [1, 0] : (tensor<7x11xf32>) -> tensor<11x7xf32>
+  %c = nn.transpose %b perm [1, 0] : (tensor<11x7xf32>) -> tensor<7x11xf32>
+  %d = nn.transpose %c perm [1, 0] : (tensor<7x11xf32>) -> tensor<11x7xf32>
+  %e = nn.transpose %d perm [1, 0] : (tensor<11x7xf32>) -> tensor<7x11xf32>
+  func.return %e : tensor<7x11xf32>
+}
+
+// -----
+
+// Sizes that depend on data have no place; what is computed from them neither, until its size is known again. A
+// result that nothing reads has a place all the same.
+
+// CHECK-LABEL: func.func @main
+// CHECK: %a = nn.expand %x, %shape {place = array<i64: -1>}
+// CHECK-NEXT: %b = nn.neg %a {place = array<i64: -1>}
+// CHECK-NEXT: %s = nn.reduce_sum %b {place = array<i64: 512>}
+// CHECK-NEXT: %c = nn.expand %s, %shape {place = array<i64: 0>}
+// CHECK-NEXT: %p, %q = nn.split %c num_outputs = 2 {place = array<i64: 0, 256>}
+func.func @main(%x: tensor<1xf32>, %shape: tensor<2xi64>) -> (tensor<1xf32>, tensor<?x?xf32>) {
+  %a = nn.expand %x, %shape : (tensor<1xf32>, tensor<2xi64>) -> tensor<?x?xf32>
+  %b = nn.neg %a : tensor<?x?xf32>
+  %s = nn.reduce_sum %b : (tensor<?x?xf32>) -> tensor<1x1xf32>
+  %c = nn.expand %s, %shape : (tensor<1x1xf32>, tensor<2xi64>) -> tensor<2x64xf32>
+  %p, %q = nn.split %c num_outputs = 2 : (tensor<2x64xf32>) -> (tensor<1x64xf32>, tensor<1x64xf32>)
+  %d = nn.reduce_sum %p keepdims = 0 : (tensor<1x64xf32>) -> tensor<f32>
+  %e = nn.add %d, %x : (tensor<f32>, tensor<1xf32>) -> tensor<1xf32>
+  %f = nn.neg %b : tensor<?x?xf32>
+  func.return %e, %f : tensor<1xf32>, tensor<?x?xf32>
+}

@@ -1,0 +1,195 @@
+"""Plans that somebody edited: those that would give wrong results are refused in one line when they are loaded."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnfuse.errors import CompileError
+from nnfuse.runtime.program import MAX_BYTES, checked_plan
+from nnfuse.runtime.session import Session, new_context, parse_text
+
+FUNCTION = "func.func @main(%x: tensor<4x16xf32>) -> {result} attributes {{nn.arena = {arena} : i64}} {{\n{body}\n}}"
+T = "tensor<4x16xf32>"
+
+
+def module(body: str, arena: int = 1024, result: str = T) -> Any:
+    """A planned module; every line of `body` is an operation, `|p|` its places."""
+    return parse_text(FUNCTION.format(body=placed(body), arena=arena, result=result), "plan", new_context())
+
+
+def placed(body: str) -> str:
+    """`%a = nn.relu %x |0| : T` with the attribute written out."""
+    parts = re.sub(r"(?<=[: (])T\b", T, body).split("|")
+    return "".join(p if i % 2 == 0 else f"{{place = array<i64: {p}>}}" for i, p in enumerate(parts))
+
+
+A_AND_B = """
+  %a = nn.relu %x |{a}| : T loc("relu_1")
+  %b = nn.transpose %a perm [0, 1] |{b}| : T loc("transpose_1")
+  %c = nn.add %a, %b |{c}| : T loc("add_1")
+  %d = nn.neg %c |-1| : T loc("neg_1")
+  func.return %d : T"""
+
+REFUSED: dict[str, tuple[str, int, str]] = {
+    "overlapping": (
+        A_AND_B.format(a=0, b=128, c=512),
+        1024,
+        "transpose_1: its place overlaps that of relu_1, which is still alive (run plan-memory last)",
+    ),
+    "overlapping what is read by the op itself": (
+        A_AND_B.format(a=0, b=256, c=128),
+        1024,
+        "add_1: its place overlaps that of relu_1, which is still alive (run plan-memory last)",
+    ),
+    "in place over an operand that is read later": (
+        """  %a = nn.relu %x |0| : T loc("relu_1")
+  %b = nn.neg %a |0| : T loc("neg_1")
+  %c = nn.add %a, %b |-1| : T
+  func.return %c : T""",
+        1024,
+        "neg_1: its place overlaps that of relu_1, which is still alive (run plan-memory last)",
+    ),
+    "in place where the op does not allow it": (
+        """  %a = nn.relu %x |0| : T loc("relu_1")
+  %s = nn.constant dense<[4, 16]> : tensor<2xi64> |-1|
+  %b = nn.expand %a, %s |0| : (T, tensor<2xi64>) -> T loc("expand_1")
+  %c = nn.neg %b |-1| : T
+  func.return %c : T""",
+        1024,
+        "expand_1: its place overlaps that of relu_1, which is still alive (run plan-memory last)",
+    ),
+    "over a GEMM's factor": (
+        """  %a = nn.relu %x |0| : T loc("relu_1")
+  %w = nn.parameter "w" |-1| : tensor<16x16xf32>
+  %b = blas.matmul %a, %w |0| : (T, tensor<16x16xf32>) -> T loc("matmul_1")
+  %c = nn.neg %b |-1| : T
+  func.return %c : T""",
+        1024,
+        "matmul_1: its place overlaps that of relu_1, which is still alive (run plan-memory last)",
+    ),
+    "a view where it does not belong": (
+        """  %a = nn.relu %x |0| : T loc("relu_1")
+  %n = nn.constant 64 : i64 |-1| as tensor<1xi64>
+  %r = nn.reshape %a, %n |4| : (T, tensor<1xi64>) -> tensor<64xf32> loc("reshape_1")
+  %d = nn.reduce_sum %r |-1| : (tensor<64xf32>) -> tensor<1xf32>
+  %e = nn.add %x, %d |-1| : (T, tensor<1xf32>) -> T
+  func.return %e : T""",
+        1024,
+        "reshape_1: its place overlaps that of relu_1, which is still alive (run plan-memory last)",
+    ),
+    "out of the arena": (
+        A_AND_B.format(a=0, b=256, c=512),
+        767,
+        "add_1: the place 512 of 256 bytes lies outside the arena of 767 bytes (run plan-memory last)",
+    ),
+    "negative": (
+        A_AND_B.format(a=0, b=256, c=-2),
+        1024,
+        "add_1: the place -2 of 256 bytes lies outside the arena of 1024 bytes (run plan-memory last)",
+    ),
+    "beyond an i64's sums": (
+        A_AND_B.format(a=0, b=256, c=2**63 - 1),
+        1024,
+        f"add_1: the place {2**63 - 1} of 256 bytes lies outside the arena of 1024 bytes (run plan-memory last)",
+    ),
+    "not aligned to the elements": (
+        A_AND_B.format(a=0, b=257, c=516),
+        1024,
+        "transpose_1: the place 257 is not a multiple of the 4 bytes of an element (run plan-memory last)",
+    ),
+    "no place": (
+        A_AND_B.format(a=0, b=256, c=512).replace("|256| ", ""),
+        1024,
+        "transpose_1: the operation has no place for each result (run plan-memory last)",
+    ),
+    "too many places": (
+        A_AND_B.format(a=0, b="256, 512", c=512),
+        1024,
+        "transpose_1: the operation has no place for each result (run plan-memory last)",
+    ),
+    "a parameter in the arena": (
+        """  %w = nn.parameter "w" |0| : T loc("weight_1")
+  %a = nn.add %x, %w |-1| : T
+  func.return %a : T""",
+        1024,
+        "weight_1: the value cannot live in the arena (run plan-memory last)",
+    ),
+    "a constant in the arena": (
+        """  %w = nn.constant 1.0 : f32 |0| as tensor<f32> loc("constant_1")
+  %a = nn.add %x, %w |-1| : (T, tensor<f32>) -> T
+  func.return %a : T""",
+        1024,
+        "constant_1: the value cannot live in the arena (run plan-memory last)",
+    ),
+    "a size that depends on data": (
+        """  %n = nn.non_zero %x |0| : (T) -> tensor<2x?xi64> loc("non_zero_1")
+  %a = nn.neg %x |-1| : T
+  func.return %a : T""",
+        1024,
+        "non_zero_1: the value cannot live in the arena (run plan-memory last)",
+    ),
+    "a negative arena": (
+        """  %a = nn.neg %x |-1| : T
+  func.return %a : T""",
+        -1,
+        "the arena of -1 bytes is no size (run plan-memory last)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_wrong_plans_are_refused(name: str) -> None:
+    body, arena, line = REFUSED[name]
+    with pytest.raises(CompileError) as error:
+        checked_plan(module(body, arena), MAX_BYTES)
+    assert str(error.value) == line
+    with pytest.raises(CompileError) as error:
+        Session(module(body, arena)).run(None, {"value_0": np.zeros((4, 16), np.float32)})
+    assert str(error.value) == line
+
+
+def test_no_plan() -> None:
+    body = placed("  %a = nn.neg %x |-1| : T\n  func.return %a : T")
+    text = f"func.func @main(%x: {T}) -> {T} {{\n{body}\n}}"
+    with pytest.raises(CompileError) as error:
+        checked_plan(parse_text(text, "plan", new_context()), MAX_BYTES)
+    assert str(error.value) == "the program has no memory plan (run plan-memory last)"
+
+
+def test_an_arena_beyond_the_limit() -> None:
+    with pytest.raises(CompileError) as error:
+        checked_plan(module(A_AND_B.format(a=0, b=256, c=512), 1 << 40), 1 << 30)
+    assert str(error.value) == f"the program needs {1 << 40} bytes, more than the limit of {1 << 30} (--max-bytes)"
+
+
+RIGHT = {
+    "places of one's own choice": A_AND_B.format(a=4, b=700, c=260),
+    "in place": A_AND_B.format(a=512, b=0, c=512),
+    "in place over the other operand": A_AND_B.format(a=512, b=0, c=0),
+    "buffers of their own": A_AND_B.format(a=-1, b=-1, c=-1),
+    "some of their own": A_AND_B.format(a=-1, b=0, c=-1),
+    "a result in the arena": A_AND_B.format(a=0, b=256, c=512).replace("|-1|", "|768|"),
+    "a copy where a view could be": """
+  %a = nn.relu %x |0| : T
+  %i = nn.identity %a |512| : T
+  %b = nn.neg %i |-1| : T
+  %c = nn.sub %b, %a |-1| : T
+  func.return %c : T""",
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_plans_run(name: str) -> None:
+    """Whatever the places, the results are those of NumPy; twice, and the first ones stay."""
+    rng = np.random.default_rng(1)
+    session = Session(module(RIGHT[name]))
+    results, expected = [], []
+    for _ in range(2):
+        x = rng.standard_normal((4, 16), dtype=np.float32)
+        results += session.run(None, {"value_0": x})
+        expected.append(-2 * np.maximum(x, 0))
+    np.testing.assert_array_equal(results, expected)
