@@ -61,7 +61,6 @@ class AliasGroups:
         self.lifetimes = Lifetimes.of(func)
         self.returned = {v for op in self.lifetimes.ops if isinstance(op, ReturnOp) for v in op.operands}
         self.of: dict[SSAValue, Group] = {}
-        self.pieces: set[SSAValue] = set()
         for value in (*func.body.block.args, *(r for op in self.lifetimes.ops for r in op.results)):
             if (size := num_bytes(value.type)) is not None:
                 external = isinstance(value, BlockArgument) or isinstance(value.owner, ParameterOp | ConstantOp)
@@ -103,10 +102,7 @@ class AliasGroups:
         inner, outer = self.of[view.inner], self.of[view.outer]
         if inner is outer or inner.external or inner.returned or outer.returned:
             return False
-        if inner.size != num_bytes(view.inner.type) or any(m in self.pieces for m in inner.members):
-            return False
-        self.pieces.update(inner.members)
-        return True
+        return inner.size == num_bytes(view.inner.type)  # a larger one is that of what it is a piece of already
 
     def join_in_place(self) -> None:
         """Let results take over the buffer of an INPLACE operand that dies with the op."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from xdsl.context import Context
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, ModuleOp, i64
 from xdsl.dialects.func import FuncOp
@@ -14,6 +16,8 @@ from xdsl.passes import ModulePass
 from ..dialects.nn.base import NNOp
 from ..errors import CompileError
 from .alias_groups import AliasGroups, Group
+
+Ints: TypeAlias = npt.NDArray[np.int64]
 
 ALIGNMENT = 256
 """Offsets in the arena are multiples of this many bytes, cuBLASLt's and CUDA's widest requirement."""
@@ -77,13 +81,21 @@ def _span(aliases: AliasGroups, group: Group) -> tuple[int, int]:
 def pack(sizes: Sequence[int], spans: Sequence[tuple[int, int]]) -> tuple[list[int], int]:
     """Offsets at which buffers whose spans meet do not overlap, and the end of the highest.
 
-    Greedy by size, each at the lowest gap that holds it (Pisarchyk and Lee, https://arxiv.org/abs/2001.03288).
+    Greedy, the largest first, each at the lowest gap that holds it (Pisarchyk and Lee,
+    https://arxiv.org/abs/2001.03288); and again by size times span. The smaller of both arenas is taken.
     """
-    count = len(sizes)
     rounded = np.array([-(-s // ALIGNMENT) * ALIGNMENT for s in sizes], np.int64)
     begin, end = (np.array([s[k] for s in spans], np.int64) for k in (0, 1))
-    offsets = np.full(count, -1, np.int64)
-    for index in np.argsort(-rounded, kind="stable"):
+    orders = [-rounded.astype(np.float64), -rounded.astype(np.float64) * (end - begin + 1)]
+    packed = [_pack_in_order(np.argsort(order, kind="stable"), rounded, begin, end) for order in orders]
+    offsets, arena = min(packed, key=lambda p: p[1])
+    return [int(o) for o in offsets], arena
+
+
+def _pack_in_order(order: Ints, rounded: Ints, begin: Ints, end: Ints) -> tuple[Ints, int]:
+    """Buffer by buffer in `order`, each at the lowest gap among those placed whose spans meet its own."""
+    offsets = np.full(len(rounded), -1, np.int64)
+    for index in order:
         meeting = np.flatnonzero((offsets >= 0) & (begin <= end[index]) & (end >= begin[index]))
         place = 0
         for other in meeting[np.argsort(offsets[meeting], kind="stable")]:
@@ -91,4 +103,4 @@ def pack(sizes: Sequence[int], spans: Sequence[tuple[int, int]]) -> tuple[list[i
                 break
             place = max(place, int(offsets[other] + rounded[other]))
         offsets[index] = place
-    return [int(o) for o in offsets], int((offsets + rounded).max()) if count else 0
+    return offsets, int((offsets + rounded).max(initial=0))

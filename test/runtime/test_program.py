@@ -33,6 +33,16 @@ def model_of(text: str, opset: int = 17, seed: int = 0) -> onnx.ModelProto:
     return model
 
 
+def places(op: Any) -> Any:
+    """The offsets of an operation's results."""
+    return op.attributes["place"].get_values() if "place" in op.attributes else ()
+
+
+def memory_of(array: Any) -> Any:
+    """The array that owns the memory of `array`."""
+    return array if array.base is None else memory_of(array.base)
+
+
 def floats(*shape: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
@@ -96,10 +106,7 @@ def test_outputs_are_the_callers() -> None:
 def test_outputs_keep_no_arena_alive() -> None:
     """An output's memory is its own, not a piece of something larger."""
     (z,) = Session(model_of(NETWORK)).run(None, {"x": floats(2, 3, 4, 8)})
-    root = z
-    while root.base is not None:
-        root = root.base
-    assert root.nbytes == z.nbytes
+    assert memory_of(z).nbytes == z.nbytes
 
 
 INPLACE = "g (float[3,8] x, float[3,8] y) => (float[3,8] z) { a = Relu(x)  b = Add(a, y)  c = Mul(b, x)  z = Neg(c) }"
@@ -159,6 +166,11 @@ ODD_OUTPUTS: dict[str, tuple[str, Callable[[Any, Any], list[Any]]]] = {
         " { a = Neg(x)  b = Relu(x)  c = Concat<axis=0>(a, b) }",
         lambda x, w: [np.concatenate([-x, np.maximum(x, 0)]), -x, np.maximum(x, 0)],
     ),
+    "a piece of what is read on": (
+        "(float[4,6] x) => (float[4,6] a, float[8,6] z)"
+        " { a = Neg(x)  b = Exp(x)  c = Concat<axis=0>(a, b)  z = Relu(c) }",
+        lambda x, w: [-x, np.maximum(np.concatenate([-x, np.exp(x)]), 0)],
+    ),
     "one that is read on": (
         "(float[4,6] x) => (float[4,6] a, float[4,6] b) { a = Neg(x)  b = Relu(a) }",
         lambda x, w: [-x, np.maximum(-x, 0)],
@@ -180,6 +192,7 @@ def test_odd_outputs(name: str) -> None:
             np.testing.assert_array_equal(result, truth)
         for index, result in enumerate(results):
             assert result.flags.writeable and not np.may_share_memory(result, x)
+            assert memory_of(result).nbytes == result.nbytes
             assert all(not np.may_share_memory(result, other) for other in results[:index])
         for result in results:
             result[...] = 0
@@ -232,6 +245,19 @@ def test_sizes_that_data_decide() -> None:
         np.testing.assert_array_equal(v, values)
         np.testing.assert_allclose(s, [(values * c).sum()], rtol=1e-5, atol=1e-6)
     assert len(session._programs) == 1
+
+
+def test_views_whose_shape_data_decide() -> None:
+    """What a run makes of a value in the arena is a copy: the value's place is another's before it is read."""
+    text = """g (float[4,6] x, int64[2] s) => (float[P,Q] z, float[4,6] u)
+      { a = Neg(x)  r = Reshape(a, s)  b = Exp(x)  c = Abs(b)  z = Relu(r)  u = Sqrt(c) }"""
+    session = Session(model_of(text))
+    x = floats(4, 6)
+    z, u = session.run(None, {"x": x, "s": np.array([3, -1])})
+    offsets = {op.name: o for op in session.program([x.shape, (2,)]).plan.lifetimes.ops for o in places(op)}
+    assert offsets["nn.neg"] == offsets["nn.exp"] == 0
+    np.testing.assert_array_equal(z, np.maximum(-x, 0).reshape(3, 8))
+    np.testing.assert_allclose(u, np.sqrt(np.exp(x)), rtol=1e-6)
 
 
 def test_a_run_that_fails_leaves_a_program_that_works() -> None:

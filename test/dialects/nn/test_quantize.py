@@ -128,6 +128,14 @@ def test_types_of_a_byte_or_less(check_node, number):
     check_node("DequantizeLinear", [expected, scale[:, 0], zero], {"axis": 0}, opset=25, expected=[back])
 
 
+def test_one_number_is_a_scalar_or_a_list(check_node):
+    x, expected = (np.arange(n, n + 12).reshape(3, 4) for n in (-6, -5))
+    x, expected = x.astype(np.float32), expected.astype(np.int8)
+    for scale, zero in ((one(1), np.array([1], np.int8)), (np.ones(1, np.float32), np.array(1, np.int8))):
+        check_node("QuantizeLinear", [x, scale, zero], opset=25, expected=[expected])
+        check_node("DequantizeLinear", [expected, scale, zero], opset=25, expected=[x])
+
+
 def test_floats_of_a_byte_that_do_not_saturate(check_node):
     x = np.array([1e6, -1e6, 1], np.float32)
     for saturate, beyond in ((1, 448), (0, np.nan)):
