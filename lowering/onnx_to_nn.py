@@ -225,11 +225,17 @@ class GraphImporter:
         location = name_location(name)
 
         def build(op_class: type[NNOp], *operands: Any, **fields: Any) -> Sequence[SSAValue]:
-            """An operation at the node's location."""
+            """An operation at the node's location, or constants where it is shape arithmetic on known sizes."""
             op = op_class(*operands, **fields)
             op.location = location
             self.block.add_op(op)
-            return op.results
+            if (constants := _shape_constants(op)) is None:
+                return op.results
+            self.block.erase_op(op)
+            for constant in constants:
+                constant.location = location
+                self.block.add_op(constant)
+            return [constant.result for constant in constants]
 
         return build
 
@@ -280,6 +286,20 @@ class GraphImporter:
         if self.mismatches:
             more = f" (and {len(self.mismatches) - 1} more)" if len(self.mismatches) > 1 else ""
             LOG.warning("a declared shape is wrong and is ignored: %s%s", self.mismatches[0], more)
+
+
+def _shape_constants(op: NNOp) -> list[ConstantOp] | None:
+    """The constants that an operation folds to, of integer scalars and vectors; None where it does not.
+
+    They can decide the rank of a result, which must be known here: the bodies of LayerNormalization and others compute
+    a Reshape's `shape` of as many sizes as another computation says.
+    """
+    if not all(element_type(r.type) == i64 and len(dims_of(r.type)) < 2 for r in op.results):
+        return None
+    values = [f for f in op.fold() or () if isinstance(f, Attribute)]
+    if len(values) < len(op.results):
+        return None
+    return [ConstantOp(value=v, result_types=[r.type]) for v, r in zip(values, op.results, strict=True)]
 
 
 def _check_form(op_class: type[NNOp], operator: str, opset: int) -> None:

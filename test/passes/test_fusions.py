@@ -176,6 +176,12 @@ CASES: dict[str, tuple[str, str, str]] = {
         <int64[3] shape = {2, 3, 5}> { y = MatMul(x, w)  r = Reshape(y, shape)  z = Add(r, b) }""",
         "add",
     ),
+    "bias into gemm that does not read its c": (
+        "fuse-bias",
+        """g (float[4,4] x, float[4,4] w, float[4] b) => (float[4,4] z)
+        { y = Gemm<beta=0.0>(x, w, x)  z = Add(y, b) }""",
+        "add",
+    ),
     "activation through layout": (
         "fuse-activation",
         """g (float[2,3,5,5] x, float[4,3,2,2] w) => (float[2,64] z)
@@ -245,6 +251,54 @@ def test_fused_equals_unfused(name: str, model_of: Any, fused: Any, ort: Any, cl
         assert f"nn.{op}" in before and f"nn.{op}" not in after, f"{op}: {after}"
 
 
+# name: (passes, opset, graph, the ops that must stay)
+KEPT: dict[str, tuple[str, int, str, str]] = {
+    "constant minus conv": (
+        "fold-affine",
+        17,
+        """g (float[2,3,5,5] x, float[4,3,2,2] w, float[4,1,1] b) => (float[2,4,4,4] z)
+        { y = Conv(x, w)  z = Sub(b, y) }""",
+        "conv sub",
+    ),
+    "constant divided by batch norm": (
+        "fold-affine",
+        17,
+        """g (float[2,4,3] x, float[4] s, float[4] b, float[4] m, float[4] var, float[4,1] c) => (float[2,4,3] z)
+        { y = BatchNormalization(x, s, b, m, var)  z = Div(c, y) }""",
+        "batch_normalization div",
+    ),
+    "bn with parameters for each element": (
+        "fold-affine",
+        8,
+        """g (float[2,3,5] x, float[4,3,2] w, float[4,4] s, float[4,4] b, float[4,4] m, float[4,4] var)
+          => (float[2,4,4] z)
+        { y = Conv(x, w)  z = BatchNormalization<spatial=0>(y, s, b, m, var) }""",
+        "conv batch_normalization",
+    ),
+    "result used twice": (
+        "fold-affine,fuse-activation",
+        17,
+        """g (float[4,4] x, float[4,4] w, float[4] b) => (float[4,4] z, float[4,4] y)
+        { y = MatMul(x, w)  t = Add(y, b)  z = Relu(y) }""",
+        "matmul relu",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_must_not_be_fused(name: str, model_of: Any, fused: Any) -> None:
+    """The ops stay, and mean what they did."""
+    passes, opset, text, kept = KEPT[name]
+    model, feeds = model_of(text, opset=opset)
+    expected, _ = fused(model, feeds, "")
+    results, after = fused(model, feeds, passes)
+    assert all(np.ptp(e) > 0.1 for e in expected)
+    for result, truth in zip(results, expected, strict=True):
+        np.testing.assert_allclose(result, truth, rtol=1e-12, atol=1e-12 * np.abs(truth).max())
+    for op in kept.split():
+        assert f"nn.{op}" in after, f"{op}: {after}"
+
+
 # Every size is 4, so that no mistake in an axis changes a shape.
 PRODUCERS = {
     "conv": ("float[4,4,4,4] w", "Conv<pads=[1,2,2,1]>(x0, w)", 4),
@@ -280,7 +334,7 @@ def random_chain(producer: str, seed: int) -> str:
             nodes.append(f"{new} = Transpose<perm=[{perm}]>({value})")
         else:
             inputs.append(f"float[{shape}] {name}" if shape else f"float {name}")
-            pair = (value, name) if kind in ("Sub", "Div") or rng.random() < 0.5 else (name, value)
+            pair = (value, name) if kind == "Div" or rng.random() < 0.5 else (name, value)
             nodes.append(f"{new} = {kind}({', '.join(pair)})")
         value = new
     nodes.append(f"z = LeakyRelu<alpha=0.5>({value})")
