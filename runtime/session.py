@@ -33,7 +33,7 @@ from .sizes import MAX_BYTES, check_sizes
 from .tuning import Progress, Tuner, silent
 from .tuning_cache import TuningCache
 
-FUSE = "canonicalize,fold-batch-norm,fold-scale,fuse-bias,fold-pad,fuse-activation,canonicalize"
+FUSE = "canonicalize,fold-affine,fold-pad,fuse-activation,canonicalize"
 """What happens once, on symbolic shapes."""
 
 FINISH = "hoist-parameters,plan-memory"

@@ -7,24 +7,10 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern
 
 from ...rewriting import replace
-from .activations import LeakyReluOp, PReluOp, ReluOp, SigmoidOp, SwishOp
+from .activations import LeakyReluOp, PReluOp, ReluOp
 from .constant import constant_array
 from .elementwise import AddOp, MaxOp, MulOp, PowOp, SumOp
 from .types import element_type, is_float
-
-
-class MulOfSigmoid(RewritePattern):
-    """`x * sigmoid(x)`, in either order -> `swish(x)`, where nothing else reads the sigmoid."""
-
-    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter, /) -> None:
-        """See the class."""
-        if not isinstance(op, MulOp):
-            return
-        for x, gate in ((op.a, op.b), (op.b, op.a)):
-            sigmoid = gate.owner
-            if isinstance(sigmoid, SigmoidOp) and sigmoid.x == x and gate.has_one_use():
-                replace(rewriter, op, SwishOp(x, result_types=[op.result.type]), absorbed=[sigmoid])
-                return
 
 
 class MaxWithZero(RewritePattern):

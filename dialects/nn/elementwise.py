@@ -166,10 +166,10 @@ class MulOp(BinaryOp):
 
     @classmethod
     def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
-        """SiLU, as exporters write it."""
-        from .arithmetic_patterns import MulOfSigmoid
+        """SiLU, HardSwish and GELU, as exporters write them."""
+        from .gate_patterns import FuseGate
 
-        return (MulOfSigmoid(),)
+        return (FuseGate(),)
 
 
 @irdl_op_definition
@@ -185,6 +185,13 @@ class DivOp(BinaryOp):
     def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
         """`a / b`"""
         return a / b if a.dtype.kind == "f" else truncating_divide(a, b)
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        """HardSwish and GELU, as exporters write them."""
+        from .gate_patterns import FuseGate
+
+        return (FuseGate(),)
 
 
 def truncating_divide(a: Array, b: Array) -> Array:
