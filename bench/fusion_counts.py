@@ -24,7 +24,15 @@ from nnfuse.runtime.session import run_passes
 PASSES = "canonicalize,fold-batch-norm,fold-scale,fuse-bias,fuse-activation,lower-nn-to-blas"
 LAYOUTS = {"nn.reshape", "nn.transpose", "nn.flatten", "nn.squeeze", "nn.unsqueeze", "nn.identity", "nn.dropout"}
 """What a ReLU is moved through."""
-TAKERS = {"nn.conv", "nn.conv_transpose", "nn.gemm", "nn.matmul", "blas.matmul", "blas.gemm"}
+TAKERS = {
+    "nn.conv",
+    "nn.conv_transpose",
+    "nn.gemm",
+    "nn.matmul",
+    "nn.batch_normalization",
+    "blas.matmul",
+    "blas.gemm",
+}
 """What a ReLU that nothing else reads could have been folded into."""
 
 
