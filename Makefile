@@ -7,7 +7,7 @@ READY := $(VENV)/ready
 READY_GPU := $(VENV)/ready-gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lit pytest test-gpu bench clean
+.PHONY: help setup demo test test-full lint lit pytest test-gpu bench clean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ lit: $(READY)  ## The .mlir tests
 
 pytest: $(READY)  ## The Python tests, README.md's blocks among them
 	$(BIN)/python -m pytest --quiet -n 2
+
+test-full: $(READY)  ## What `make test` samples, in full: ONNX's suite in three ways, 2,000 mutated models
+	NNFUSE_FULL=1 NNFUSE_FUZZ=2000 $(BIN)/python -m pytest --quiet -n 2
 
 test-gpu: $(READY_GPU)  ## The tests that need an NVIDIA GPU (installs CuPy)
 	$(BIN)/python -m pytest -m gpu

@@ -6,8 +6,10 @@ raises UnsupportedError in `prepare`. Everything else must pass.
 
 from __future__ import annotations
 
+import os
 import unittest
 import warnings
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +26,10 @@ from nnfuse.runtime.onnx_backend import NnfuseBackend
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # onnx computes its expected infinities and NaNs with NumPy's warnings on
     import onnx.backend.test
+
+
+FULL = bool(os.environ.get("NNFUSE_FULL"))
+"""Whether every case runs in every variant."""
 
 
 class Suite(NnfuseBackend):
@@ -108,7 +114,8 @@ class Runner(onnx.backend.test.BackendTest):
 def cases(backend: type[Suite], suffix: str = "") -> Iterator[tuple[str, type[unittest.TestCase]]]:
     """Pytest's classes: onnx's test cases for `backend`, without those for other devices.
 
-    With a `suffix`, the node tests only, without the function bodies: importing their operators expands those too.
+    With a `suffix`, the node tests only, without the function bodies: importing their operators expands those too. Of
+    these variants every fourth runs, unless $NNFUSE_FULL is set (`make test-full`).
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -118,6 +125,7 @@ def cases(backend: type[Suite], suffix: str = "") -> Iterator[tuple[str, type[un
         members = {n: f for n, f in vars(case).items() if n.startswith("test_") and n.endswith("_cpu")}
         if suffix:
             members = {n: f for n, f in members.items() if kind == "Node" and not n.endswith("_expanded_cpu")}
+            members = {n: f for n, f in members.items() if FULL or zlib.crc32(n.encode()) % 4 == 0}
         if members:
             members["pytestmark"] = [pytest.mark.usefixtures("onnx_home")]
             yield f"Test{kind}{suffix}", type(f"Test{kind}{suffix}", (unittest.TestCase,), members)
