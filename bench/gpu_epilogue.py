@@ -27,6 +27,7 @@ from nnfuse.dialects.blas.products import BlasMatmulOp, BlasMatmulReluOp
 from nnfuse.dialects.nn.activations import ReluOp
 from nnfuse.dialects.nn.base import NNOp
 from nnfuse.dialects.nn.types import f32, num_bytes, tensor
+from nnfuse.runtime.frame import Frame
 from nnfuse.runtime.kernels import Backend, KernelContext, Scratch, get_backend
 from nnfuse.runtime.kernels.cupy import library
 from nnfuse.runtime.session import Session
@@ -198,10 +199,11 @@ def network(cuda: Backend, title: str, model: onnx.ModelProto, row: dict[str, An
         program = Session(model, device="cuda", fuse=fuse).program([dims])
         defaults = [s.op.name for s in program.steps if s.default]
         assert not defaults, f"these run by compute, which cannot be captured: {defaults}"
-        held: list[Any] = []
-        graph = capture(xp, lambda program=program, held=held: held.append(program.run([x])))
+        frame = Frame(program)
+        frame.bring([x])
+        graph = capture(xp, frame.run_steps)
         microseconds = graph_time(xp, graph)
-        results[fuse] = held[-1][0]
+        results[fuse] = frame.arrays[frame.returned[0]]
         names = kernel_names(graph)
         label = "fused" if fuse else "separate"
         row[label], row[f"{label}_kernels"] = microseconds, len(names)
