@@ -76,9 +76,7 @@ def train(images: torch.Tensor, labels: torch.Tensor) -> DigitsNet:
 
 def to_onnx(net: DigitsNet) -> onnx.ModelProto:
     """The network as ONNX nodes; the batch size is the symbol N."""
-    weights = {
-        name: value.numpy() for name, value in net.state_dict().items() if not name.endswith("tracked")
-    }
+    weights = {name: value.numpy() for name, value in net.state_dict().items() if not name.endswith("tracked")}
     nodes: list[onnx.NodeProto] = []
 
     def node(op_type: str, inputs: list[str], name: str, output: str | None = None, **attributes: Any) -> str:

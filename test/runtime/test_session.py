@@ -329,7 +329,11 @@ def test_cuda_without_cupy_says_how_to_install_it(network: Any, monkeypatch: pyt
 
 OPTIONS: dict[str, tuple[dict[str, Any], type[CompileError], str]] = {
     "device": ({"device": "tpu"}, CompileError, "unknown device 'tpu' (cpu or cuda)"),
-    "precision": ({"precision": "f8"}, UnsupportedError, "precision 'f8' is not supported (f32 or tf32 or f16 or bf16)"),
+    "precision": (
+        {"precision": "f8"},
+        UnsupportedError,
+        "precision 'f8' is not supported (f32 or tf32 or f16 or bf16)",
+    ),
     "tf32 on the CPU": ({"precision": "tf32"}, UnsupportedError, "precision 'tf32' needs the device cuda"),
 }
 
