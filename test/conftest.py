@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -51,6 +52,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for family, outcomes in tallies.items():
         listed = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
         terminalreporter.write_line(f"{family}: {outcomes.total()} models: {listed}")
+
+
+@pytest.fixture(autouse=True)
+def reseeded(request: pytest.FixtureRequest) -> None:
+    """A test draws the same numbers whatever ran before it: its module's RNG, if there is one, starts by its name."""
+    if isinstance(getattr(request.module, "RNG", None), np.random.Generator):
+        request.module.RNG = np.random.default_rng(zlib.crc32(request.node.name.encode()))
 
 
 @pytest.fixture
