@@ -60,7 +60,8 @@ def run_nnfuse(path: str, threads: int) -> dict[str, Any]:
     feeds = feeds_of(path)
     session = nnfuse.Session(path)
     with threadpool_limits(threads):
-        return timed(lambda: session.run(None, feeds)) | {"blas": threadpool_info()}
+        libraries = [{k: v for k, v in info.items() if k != "filepath"} for info in threadpool_info()]
+        return timed(lambda: session.run(None, feeds)) | {"blas": libraries}
 
 
 def run_onnxruntime(path: str, threads: int) -> dict[str, Any]:
