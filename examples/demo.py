@@ -25,7 +25,7 @@ from nnfuse.runtime.session import FUSE, run_passes
 
 HERE = Path(__file__).parent
 MODEL = str(HERE / "digits.onnx")
-LOWER = f'{FUSE},specialize-shapes{{dims="N=1"}},lower-nn-to-blas'
+LOWER = 'specialize-shapes{dims="N=1"},lower-nn-to-blas'
 WIDTH = 88
 LEAST_ACCURACY = 0.97
 
@@ -35,11 +35,10 @@ def say(text: str, indent: str = "") -> None:
     print(textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False))
 
 
-def show(title: str, pipeline: str = "") -> None:
-    """Print the network after `pipeline`, and a remark for each fusion where there is a pipeline."""
+def show(title: str, command: str, module: ModuleOp, pipeline: str = "") -> None:
+    """Apply `pipeline` to `module`; print it, what was typed to get it, and a remark for each fusion."""
     print(f"\n== {title}")
-    say(f"$ fuse-opt examples/digits.onnx{f' -p {quoted(pipeline)} --remarks' if pipeline else ''}", "      ")
-    module = import_onnx(MODEL)
+    say(f"$ {command}", "      ")
     with collect_remarks() as remarks:
         if pipeline:
             run_passes(module, pipeline)
@@ -48,24 +47,19 @@ def show(title: str, pipeline: str = "") -> None:
         print(f"remark: {line}")
 
 
-def quoted(word: str) -> str:
-    """`word` as one would type it."""
-    return f"'{word}'" if "{" in word else word
-
-
 def show_operations(module: ModuleOp) -> None:
     """Print what computes with the network's input; what depends on weights only is counted."""
     func = main_function(module)
     lines = str(module).splitlines()
     first = next(i for i, line in enumerate(lines) if "func.func @main" in line) + 1
-    of_weights = parameters = 0
+    parameters = others = 0
     for op, line in zip(func.body.block.ops, lines[first:], strict=False):  # an operation is one line
         if op.results and all(map(is_weight, op.results)):
             parameters += isinstance(op, ParameterOp)
-            of_weights += not isinstance(op, ParameterOp)
+            others += not isinstance(op, ParameterOp)
         else:
             say(f"  {re.sub(r': [(].*?[)] ->', ': (...) ->', line.strip())}", "      ")
-    print(f"  (not shown: {parameters} parameters, {of_weights} constants and operations on them, operand types)")
+    print(f"  (left out: operand types, {parameters} parameters, {others} other weights)")
 
 
 def check_accuracy(session: nnfuse.Session, images: Any, labels: Any) -> None:
@@ -116,9 +110,10 @@ def show_times(fused: nnfuse.Session, images: Any, effort: int) -> None:
 
 def main(effort: int = 3000) -> None:
     """The whole demo; the times are medians of about `effort / (batch + 10)` runs."""
-    show("The network, as imported")
-    show("Fused", FUSE)
-    show("Lowered to library calls for one image", LOWER)
+    module, path = import_onnx(MODEL), "examples/digits.onnx"
+    show("The network, as imported", f"fuse-opt {path}", module)
+    show("Fused", f"fuse-opt {path} -p {FUSE} --remarks -o fused.mlir", module, FUSE)
+    show("Lowered to library calls, for one image", f"fuse-opt fused.mlir -p '{LOWER}'", module, LOWER)
     print("\n== Run on held-out digits, on the CPU")
     test = np.load(HERE / "digits_test.npz")
     session = nnfuse.Session(MODEL)
