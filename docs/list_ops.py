@@ -12,9 +12,9 @@ PAGE = Path(__file__).with_name("ops.md")
 
 HEAD = """# Operators
 
-What nnfuse imports from ONNX, as the op classes say it (`python docs/list_ops.py` writes this page). On both devices an \
-op runs by a kernel or, without one, by its class's `evaluate` on NumPy or CuPy. The opset is the first whose form of \
-the operator is read; every later one is read too. What a class does not read (an element type, an attribute) is \
+What nnfuse imports from ONNX, as the op classes say it (`python docs/list_ops.py` writes this page). On both devices \
+an op runs by a kernel or, without one, by its class's `evaluate` on NumPy or CuPy. The opset is the first whose form \
+of the operator is read; every later one is read too. What a class does not read (an element type, an attribute) is \
 refused in one line that names the node; `fuse-run --check model.onnx` lists all of it before anything runs.
 
 An operator that is not in the table but that ONNX defines as a function of operators in it is imported as those.
