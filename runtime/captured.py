@@ -19,12 +19,16 @@ class CapturedRun:
         self._frame = frame
         xp = frame.xp
         self.inputs: list[Array] = [xp.array(a) for a in inputs]
-        frame.bring(self.inputs)
         assert frame.backend.capture is not None
-        frame.run_steps()
-        self._launch = frame.backend.capture(frame.run_steps)
-        self._results: list[Array] = [xp.asarray(frame.arrays[v]) for v in frame.returned]
-        frame.release()
+        try:
+            frame.bring(self.inputs)
+            frame.run_steps()
+            self._launch = frame.backend.capture(frame.run_steps)
+            self._results: list[Array] = [xp.asarray(frame.arrays[v]) for v in frame.returned]
+            # The graph holds addresses: what it writes beside the results must stay too.
+            self._buffers: list[Array] = [frame.arrays[v] for v in frame.own]
+        finally:
+            frame.release()
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """The results for `inputs`, as new arrays of the caller's."""
