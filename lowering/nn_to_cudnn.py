@@ -9,7 +9,6 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, StringAttr, bf16, f16, f32
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
-from xdsl.pattern_rewriter import GreedyRewritePatternApplier, PatternRewriteWalker
 
 from ..dialects.cudnn import CudnnConvOp
 from ..dialects.cudnn.conv import may_end_with
@@ -19,7 +18,7 @@ from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.elementwise import AddOp
 from ..dialects.nn.pad import PadOp
 from ..dialects.nn.types import Dims, dims_of, dtype_of, element_type, static_dims
-from .nn_to_blas.lowering import Calls, Lowering
+from .calls import Calls, Lowering, apply_lowerings
 
 CALL = "nn.call"
 """The attribute of an nn.conv that says which library computes it: `blas`, or `cudnn`, `cudnn:<spelling>:<plan>`."""
@@ -52,9 +51,8 @@ class LowerConvToCudnn(Lowering):
             return f"it has {len(x) - 2} spatial dim(s)"
         if None in (*x, *w) or 0 in (*x, *w):
             return "its dims are not known, or 0"
-        chosen = op.attributes.get(CALL)
-        if isinstance(chosen, StringAttr):
-            return None if chosen.data.startswith("cudnn") else f"{chosen.data} computes it"
+        if chosen := call_of(op):
+            return None if chosen.startswith("cudnn") else f"{chosen} computes it"
         return refuse_by_shape(op, x, w)
 
     def lower(self, op: ConvOp, calls: Calls) -> SSAValue:
@@ -129,8 +127,4 @@ class LowerNnToCudnnPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite `op` in place."""
-        lowering = LowerConvToCudnn(self.tf32)
-        applier = GreedyRewritePatternApplier([lowering], dce_enabled=False)
-        PatternRewriteWalker(applier, apply_recursively=False).rewrite_module(op)
-        for left in op.walk():
-            lowering.check_left(left)
+        apply_lowerings(op, [LowerConvToCudnn(self.tf32)])

@@ -13,7 +13,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from ..dialects.nn.base import NNOp, integer, ints
-from ..dialects.nn.channels import CHANNELS_LAST, is_channels_last
+from ..dialects.nn.channels import CHANNELS_LAST, dims_first, dims_in, is_channels_last
 from ..dialects.nn.constant import ConstantOp, constant_array, is_weight
 from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.join import ConcatOp, SplitOp
@@ -35,12 +35,12 @@ Axes = tuple[int, ...]
 
 def to_last(rank: int) -> Axes:
     """The permutation that puts the channels of [N, C, spatial...] last."""
-    return (0, *range(2, rank), 1)
+    return dims_in(CHANNELS_LAST, tuple(range(rank)))
 
 
 def to_first(rank: int) -> Axes:
     """The permutation that puts the channels of [N, spatial..., C] second."""
-    return (0, rank - 1, *range(1, rank - 1))
+    return dims_first(CHANNELS_LAST, tuple(range(rank)))
 
 
 @dataclass

@@ -19,7 +19,8 @@ from ...dialects.nn.join import ConcatOp
 from ...dialects.nn.layout import TransposeOp
 from ...dialects.nn.types import Dims, dims_of, dtype_of, element_type, format_dims, static_dims
 from ...dialects.nn.windows import Window
-from .lowering import Calls, Lowering, call_for
+from ..calls import Calls, Lowering
+from .products import call_for
 
 
 class LowerConv(Lowering):

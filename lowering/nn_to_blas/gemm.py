@@ -10,7 +10,8 @@ from ...dialects.blas import BroadcastOp
 from ...dialects.nn.base import NNOp, number
 from ...dialects.nn.gemm import GemmOp, MatMulOp
 from ...dialects.nn.types import Dims, dims_of, element_type, format_dims, is_float, product
-from .lowering import Calls, Lowering, call_for, may_reshape
+from ..calls import Calls, Lowering, may_reshape
+from .products import call_for
 
 
 def refuse_integers(op: NNOp) -> str | None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
-from xdsl.pattern_rewriter import GreedyRewritePatternApplier, PatternRewriteWalker
 
+from ..calls import apply_lowerings
 from .conv import LowerConv
 from .gemm import LowerGemm, LowerMatMul
 
@@ -28,9 +28,4 @@ class LowerNnToBlasPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite `op` in place."""
-        lowerings = [LowerConv(self.im2col_budget), LowerGemm(), LowerMatMul()]
-        applier = GreedyRewritePatternApplier([*lowerings], dce_enabled=False)
-        PatternRewriteWalker(applier, apply_recursively=False).rewrite_module(op)
-        for left in op.walk():
-            for lowering in lowerings:
-                lowering.check_left(left)
+        apply_lowerings(op, [LowerConv(self.im2col_budget), LowerGemm(), LowerMatMul()])

@@ -1,4 +1,4 @@
-"""What the lowerings share: a pattern with its refusals, and the operations it writes."""
+"""What all lowerings to library calls share: a pattern with its refusals, and the operations it writes."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
-from xdsl.pattern_rewriter import PatternRewriter, RewritePattern
+from xdsl.pattern_rewriter import GreedyRewritePatternApplier, PatternRewriter, PatternRewriteWalker, RewritePattern
 
-from ...dialects.blas import BLAS
-from ...dialects.blas.products import BiasedOp, MatmulOp, ProductOp
-from ...dialects.nn import NN
-from ...dialects.nn.activation import ActivationAttr
-from ...dialects.nn.activations import ActivationOp
-from ...dialects.nn.base import NNOp
-from ...dialects.nn.constant import ConstantOp
-from ...dialects.nn.reshape import ReshapeOp
-from ...dialects.nn.types import Dims, dims_of
-from ...rewriting import node_name, remark, replace
+from ..dialects.nn import NN
+from ..dialects.nn.activation import ActivationAttr
+from ..dialects.nn.activations import ActivationOp
+from ..dialects.nn.base import NNOp
+from ..dialects.nn.constant import ConstantOp
+from ..dialects.nn.reshape import ReshapeOp
+from ..dialects.nn.types import Dims, dims_of
+from ..rewriting import node_name, remark, replace
 
 
 class Calls:
@@ -60,13 +59,6 @@ def may_reshape(dims: Dims) -> bool:
     return None not in dims or (dims.count(None) == 1 and 0 not in dims)
 
 
-def call_for(biased: bool, activation: ActivationAttr | None) -> tuple[type[ProductOp], ActivationAttr | None]:
-    """The `blas` product with this epilogue and nothing to do after it, or the one without, and the activation."""
-    family = BiasedOp if biased else MatmulOp
-    calls = {c.EPILOGUE: c for c in BLAS.operations if issubclass(c, family)}
-    return (calls[activation], None) if activation in calls else (calls[None], activation)
-
-
 class Lowering(RewritePattern, ABC):
     """Operations of the class OP as library calls. The docstring is the equation; a refusal is one reason."""
 
@@ -96,3 +88,12 @@ class Lowering(RewritePattern, ABC):
         if (reason := self.refusal(op)) is None:
             raise RuntimeError(f"{node_name(op)}: {op.name} was not lowered")
         remark(f"{node_name(op)} not lowered: {reason}")
+
+
+def apply_lowerings(module: ModuleOp, lowerings: Sequence[Lowering]) -> None:
+    """Lower everything in `module` that is not refused, in place; a remark says why the rest stays."""
+    applier = GreedyRewritePatternApplier([*lowerings], dce_enabled=False)
+    PatternRewriteWalker(applier, apply_recursively=False).rewrite_module(module)
+    for left in module.walk():
+        for lowering in lowerings:
+            lowering.check_left(left)
