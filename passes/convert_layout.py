@@ -14,7 +14,7 @@ from xdsl.passes import ModulePass
 
 from ..dialects.nn.base import NNOp, integer, ints
 from ..dialects.nn.channels import CHANNELS_LAST, dims_first, dims_in, is_channels_last
-from ..dialects.nn.constant import ConstantOp, constant_array, is_weight
+from ..dialects.nn.constant import ConstantOp, constant_array, weights_of
 from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.join import ConcatOp, SplitOp
 from ..dialects.nn.layout import TransposeOp
@@ -51,10 +51,12 @@ class Conversion:
     converted: set[SSAValue] = field(default_factory=set[SSAValue])
     first: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
     ops: list[NNOp] = field(default_factory=list[NNOp])
+    weights: set[SSAValue] = field(default_factory=set[SSAValue])
 
     def run(self, func: FuncOp) -> None:
         """Convert what can be; the rest reads its operands channels first, by a transpose where there is none."""
         replaced: list[Operation] = []
+        self.weights = weights_of(func.body.block)
         for op in list(func.body.block.ops):
             self.ops = []
             new = self.convert(op) if isinstance(op, NNOp) and len(op.results) else None
@@ -108,11 +110,11 @@ class Conversion:
     def beside(self, value: SSAValue, rank: int) -> SSAValue | None:
         """`value` as it broadcasts to values of this rank channels last; None where it does not without a copy."""
         dims = dims_of(value.type)
-        if len(dims) == rank and not is_weight(value):
+        if len(dims) == rank and value not in self.weights:
             return self.read(value)
         if product(dims) == 1 and len(dims) <= rank:
             return value
-        if not is_weight(value) or not is_static(value.type):
+        if value not in self.weights or not is_static(value.type):
             return None
         full = (*[1] * (rank - len(dims)), *static_dims(dims))
         if len(dims) < rank:

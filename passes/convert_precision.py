@@ -12,7 +12,7 @@ from xdsl.passes import ModulePass
 
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.cast import CastOp
-from ..dialects.nn.constant import is_weight
+from ..dialects.nn.constant import weights_of
 from ..dialects.nn.types import element_type
 from ..errors import CompileError
 
@@ -26,10 +26,12 @@ class Narrowing:
     element: Attribute
     low: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
     high: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
+    weights: set[SSAValue] = field(default_factory=set[SSAValue])
 
     def run(self, func: FuncOp) -> None:
         """Narrow every op of floats that no weight-only IR is made of; the rest reads f32."""
         replaced: list[Operation] = []
+        self.weights = weights_of(func.body.block)
         for op in list(func.body.block.ops):
             if isinstance(op, NNOp) and (new := self._narrowed(op)) is not None:
                 for old, result in zip(op.results, new.results, strict=True):
@@ -50,7 +52,7 @@ class Narrowing:
         """`op` on narrow operands, or None where it stays: weight-only IR, casts, ops that give no f32 or take none."""
         host = op.host_operands()
         read = [i for i, v in enumerate(op.operands) if i not in host and element_type(v.type) == f32]
-        if not read or isinstance(op, CastOp) or all(is_weight(v) for v in op.results):
+        if not read or isinstance(op, CastOp) or all(v in self.weights for v in op.results):
             return None
         assert op.parent is not None
         new = op.clone(value_mapper={})

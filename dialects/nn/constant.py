@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import (
     StringAttr,
     TensorType,
 )
-from xdsl.ir import Attribute, Operation, OpResult, SSAValue
+from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
 from xdsl.irdl import irdl_op_definition, prop_def, result_def, traits_def
 from xdsl.parser import Parser
 from xdsl.printer import Printer
@@ -244,6 +244,15 @@ def fold_to_constants(op: NNOp) -> list[Attribute] | None:
     if any(a.size > 1 and not np.isfinite(a.astype(np.float64)).all() for a in arrays):
         return None
     return [constant_attribute(a) for a in arrays]
+
+
+def weights_of(block: Block) -> set[SSAValue]:
+    """The values of `block` for which `is_weight` holds, in one walk: asking for each value costs its whole history."""
+    weights: set[SSAValue] = set()
+    for op in block.ops:
+        if op.has_trait(Pure) and not op.regions and all(v in weights for v in op.operands):
+            weights.update(op.results)
+    return weights
 
 
 def is_weight(value: SSAValue) -> bool:
