@@ -33,15 +33,8 @@ def without_clip_of_0(node: OnnxNode) -> OnnxNode:
     return node
 
 
-@irdl_op_definition
-class RNNOp(RecurrentOp):
-    """`h = f(w x + r h + bias)` at each step. ONNX RNN, https://onnx.ai/onnx/operators/onnx__RNN.html
-
-    Shapes as in `RecurrentOp`, with one gate. `output_sequence` of opsets below 7 says only whether the result is used.
-    """
-
-    name = "nn.rnn"
-    ONNX: ClassVar = Onnx("RNN", since=1, drop=frozenset({"output_sequence"}))
+class OneStateOp(RecurrentOp):
+    """A recurrent layer whose state is its output."""
 
     def infer(
         self,
@@ -68,6 +61,17 @@ class RNNOp(RecurrentOp):
         """Step by step."""
         return self.run(xp, x, w, r, bias, sequence_lens, [initial_h])
 
+
+@irdl_op_definition
+class RNNOp(OneStateOp):
+    """`h = f(w x + r h + bias)` at each step. ONNX RNN, https://onnx.ai/onnx/operators/onnx__RNN.html
+
+    Shapes as in `RecurrentOp`, with one gate. `output_sequence` of opsets below 7 says only whether the result is used.
+    """
+
+    name = "nn.rnn"
+    ONNX: ClassVar = Onnx("RNN", since=1, drop=frozenset({"output_sequence"}))
+
     def cell(self, xp: Any, weights: Weights, functions: Sequence[GateFunction]) -> Step:
         """`f(gates + r h)`"""
         (f,) = functions
@@ -79,7 +83,7 @@ class RNNOp(RecurrentOp):
 
 
 @irdl_op_definition
-class GRUOp(RecurrentOp):
+class GRUOp(OneStateOp):
     """Gated recurrent units. ONNX GRU, https://onnx.ai/onnx/operators/onnx__GRU.html
 
     Shapes as in `RecurrentOp`, with the gates z, r, h: `z = f(w x + r h + b)`, `r` alike, then
@@ -94,31 +98,6 @@ class GRUOp(RecurrentOp):
     DEFAULTS: ClassVar = ("Sigmoid", "Tanh")
 
     linear_before_reset = prop_def(IntegerAttr, default_value=IntegerAttr(0, i64))
-
-    def infer(
-        self,
-        x: Abstract,
-        w: Abstract,
-        r: Abstract,
-        bias: Abstract | None,
-        sequence_lens: Abstract | None,
-        initial_h: Abstract | None,
-    ) -> tuple[TensorType[Attribute], ...]:
-        """The outputs of all steps, and of the last."""
-        return self.infer_with(x, w, r, bias, sequence_lens, [initial_h])
-
-    def evaluate(
-        self,
-        xp: Any,
-        x: Array,
-        w: Array,
-        r: Array,
-        bias: Array | None,
-        sequence_lens: Array | None,
-        initial_h: Array | None,
-    ) -> tuple[Array, ...]:
-        """Step by step."""
-        return self.run(xp, x, w, r, bias, sequence_lens, [initial_h])
 
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
