@@ -41,74 +41,53 @@ def _depthwise(g: Geometry, x: Tensor, out: Tensor, extras: list[str], activatio
     type_, filters = source.c_type(x.dtype), out.dims[1]
     planes = prod(out.dims[:2])
     width = g.pack_width(x.dtype, planes, packed)
-    add_residual = "value += load(more.v[v]);" if "residual" in extras else ""
-    pack = f"Pack<{type_}, {width}>"
-    body = f"""
-  typedef {compute_type(x.dtype)} A;{g.place(width)}
+    step = f"acc[v] += load(filter[(a * {g.kernel[1]} + b) * {g.kernel[2]} + c]) * seen;"
+    before = f"""{g.place(width)}
   const int k = (int)(plane % {filters});
-  const {type_}* filter = w + k * {g.taps};
-  A acc[{width}];
-#pragma unroll
-  for (int v = 0; v < {width}; v++) acc[v] = {"load(bias[k])" if "bias" in extras else "A(0)"};
-  {{
-    const index result_plane = plane;
+  const {type_}* filter = w_ + k * {g.taps};"""
+    taps = f"""    const index result_plane = plane;
     const index plane = result_plane / {filters} * {x.dims[1]} + k / {filters // x.dims[1]};
-{g.taps_loop(width, "A", "load(x[at])", "A(0)", _step(g))}
-  }}
-  {pack} packed;
-  {f"const {pack} more = *(const {pack}*)(residual + i * {width});" if "residual" in extras else ""}
-#pragma unroll
-  for (int v = 0; v < {width}; v++) {{
-    A value = acc[v];
-    {add_residual}
-    store(packed.v[v], {activation});
-  }}
-  *({pack}*)(y + i * {width}) = packed;"""
-    ins: list[Variable] = [(name, x.dtype) for name in ("x", "w", *extras)]
-    count = planes * g.positions
-    return source.thread_kernel(
-        "nn.conv",
-        body,
-        [("y", x.dtype)],
-        ins,
-        count // width,
-        index_type(count, prod(x.dims)),
-        declarations=expressions.FUNCTIONS,
-    )
-
-
-def _step(g: Geometry) -> str:
-    return f"acc[v] += load(filter[(a * {g.kernel[1]} + b) * {g.kernel[2]} + c]) * seen;"
+{g.taps_loop(width, "A", "load(x[at])", "A(0)", step)}"""
+    return _kernel(x, out, extras, width, before, "bias[k]", taps, activation)
 
 
 def _depthwise_channels_last(
     g: Geometry, x: Tensor, out: Tensor, extras: list[str], activation: str, packed: bool
 ) -> source.Kernel:
     """Thread `i` computes a pack of neighbouring filters of one position of the result."""
-    type_, filters, channels = source.c_type(x.dtype), out.dims[-1], x.dims[-1]
+    filters, channels = out.dims[-1], x.dims[-1]
     # With several filters per channel a pack of filters does not see a pack of channels.
     width = source.pack_width([x.dtype], [channels]) if packed and filters == channels else 1
-    pack, seen_by = f"Pack<{type_}, {width}>", filters // channels
-    add_residual = "value += load(more.v[v]);" if "residual" in extras else ""
+    pack = f"Pack<{source.c_type(x.dtype)}, {width}>"
     place = f"v * {g.taps} + (a * {g.kernel[1]} + b) * {g.kernel[2]} + c"
     # A pack of filters lies together: it is read in packs too, and picked from registers.
     held = width > 1 and g.taps <= MOST_TAPS_HELD
     weight = f"weights[({place}) / {width}].v[({place}) % {width}]" if held else f"w_[filter * {g.taps} + {place}]"
-    step = f"acc[v] += load({weight}) * seen;"
     loads = f"""  {pack} weights[{g.taps}];
 #pragma unroll
   for (int t = 0; t < {g.taps}; t++) weights[t] = ((const {pack}*)(w_ + filter * {g.taps}))[t];"""
-    body = f"""
-  typedef {compute_type(x.dtype)} A;
+    before = f"""
 {g.place_channels_last(width, filters)}
   const int filter = k;
-{loads if held else ""}
+{loads if held else ""}"""
+    taps = f"""    const int k = filter / {filters // channels};
+{g.taps_channels_last(width, x.dtype, channels, f"acc[v] += load({weight}) * seen;")}"""
+    return _kernel(x, out, extras, width, before, "bias[k + v]", taps, activation)
+
+
+def _kernel(
+    x: Tensor, out: Tensor, extras: list[str], width: int, before: str, bias: str, taps: str, activation: str
+) -> source.Kernel:
+    """A pack of `width` results per thread: `taps` adds up in `acc`, which starts as `bias`; then what follows."""
+    pack = f"Pack<{source.c_type(x.dtype)}, {width}>"
+    add_residual = "value += load(more.v[v]);" if "residual" in extras else ""
+    body = f"""
+  typedef {compute_type(x.dtype)} A;{before}
   A acc[{width}];
 #pragma unroll
-  for (int v = 0; v < {width}; v++) acc[v] = {"load(bias[k + v])" if "bias" in extras else "A(0)"};
+  for (int v = 0; v < {width}; v++) acc[v] = {f"load({bias})" if "bias" in extras else "A(0)"};
   {{
-    const int k = filter / {seen_by};
-{g.taps_channels_last(width, x.dtype, channels, step)}
+{taps}
   }}
   {pack} packed;
   {f"const {pack} more = *(const {pack}*)(residual + i * {width});" if "residual" in extras else ""}

@@ -63,53 +63,34 @@ __device__ __forceinline__ int counted(int start, int kernel, int dilation, int 
 def _bind_window(op: PoolOp, x: Tensor, out: Tensor, start: str, step: str, result: str) -> Kernel:
     spatial, positions = (dims_first(op.layout, t.dims)[2:] for t in (x, out))
     geometry = Geometry.of(op.window(x.dims), spatial, positions)
-    make = _channels_last_kernel if is_channels_last(op.layout) else _window_kernel
-    kernel = Aligned(lambda packed: make(op.name, geometry, x, start, step, result, packed))
+    last = is_channels_last(op.layout)
+    kernel = Aligned(lambda packed: _window_kernel(op.name, geometry, x, last, start, step, result, packed))
     return lambda outs, ins: kernel(outs[0], ins[0])
 
 
-def _window_kernel(op: str, g: Geometry, x: Tensor, start: str, step: str, result: str, packed: bool) -> source.Kernel:
-    planes, type_ = prod(x.dims[:2]), source.c_type(x.dtype)
-    width = g.pack_width(x.dtype, planes, packed)
-    body = f"""
-  typedef {compute_type(x.dtype)} A;{g.place(width)}
-  A acc[{width}];
-#pragma unroll
-  for (int v = 0; v < {width}; v++) acc[v] = {start};
-{g.taps_loop(width, "A", "load(x[at])", start, step)}
-  Pack<{type_}, {width}> packed;
-#pragma unroll
-  for (int v = 0; v < {width}; v++) store(packed.v[v], {result});
-  *(Pack<{type_}, {width}>*)(y + i * {width}) = packed;"""
-    return source.thread_kernel(
-        op,
-        body,
-        [("y", x.dtype)],
-        [("x", x.dtype)],
-        planes * g.positions // width,
-        index_type(planes * g.positions, planes * g.pixels),
-        restrict=True,
-        declarations=_COUNTED,
-    )
-
-
-def _channels_last_kernel(
-    op: str, g: Geometry, x: Tensor, start: str, step: str, result: str, packed: bool
+def _window_kernel(
+    op: str, g: Geometry, x: Tensor, last: bool, start: str, step: str, result: str, packed: bool
 ) -> source.Kernel:
-    channels, type_ = x.dims[-1], source.c_type(x.dtype)
-    width = source.pack_width([x.dtype], [channels]) if packed else 1
+    """Thread `i` reduces a pack of windows: neighbours in a row or, channels `last`, neighbouring channels of one."""
+    planes, channels, type_ = prod(x.dims) // g.pixels, x.dims[-1], source.c_type(x.dtype)
+    if last:
+        width = source.pack_width([x.dtype], [channels]) if packed else 1
+        place = f"\n{g.place_channels_last(width, channels)}"
+        taps = g.taps_channels_last(width, x.dtype, channels, step)
+    else:
+        width = g.pack_width(x.dtype, planes, packed)
+        place, taps = g.place(width), g.taps_loop(width, "A", "load(x[at])", start, step)
     body = f"""
-  typedef {compute_type(x.dtype)} A;
-{g.place_channels_last(width, channels)}
+  typedef {compute_type(x.dtype)} A;{place}
   A acc[{width}];
 #pragma unroll
   for (int v = 0; v < {width}; v++) acc[v] = {start};
-{g.taps_channels_last(width, x.dtype, channels, step)}
+{taps}
   Pack<{type_}, {width}> packed;
 #pragma unroll
   for (int v = 0; v < {width}; v++) store(packed.v[v], {result});
   *(Pack<{type_}, {width}>*)(y + i * {width}) = packed;"""
-    results = x.dims[0] * channels * g.positions
+    results = planes * g.positions
     return source.thread_kernel(
         op,
         body,
