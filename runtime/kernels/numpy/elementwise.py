@@ -16,10 +16,8 @@ from ....dialects.nn.channels import is_channels_last
 from ....dialects.nn.norm import BatchNormalizationOp
 from ....dialects.nn.types import Array
 from .. import Bind, Kernel, KernelContext
-from .blocks import BLOCK_BYTES, blocks, dtype_at, is_blas, is_native, rows_per_block, shape_of
-
-ONE_PASS = frozenset({"relu", "tanh"})
-"""Activations without temporaries: they need no blocks."""
+from .activation import apply_activation
+from .blocks import blocks, dtype_at, is_blas, is_native, rows_per_block, shape_of
 
 UFUNCS: dict[type[NNOp], Any] = {
     elementwise.AddOp: np.add,
@@ -38,16 +36,6 @@ UFUNCS: dict[type[NNOp], Any] = {
     unary.CeilOp: np.ceil,
 }
 """Ops that one NumPy function computes, pair by pair from left to right where there are more operands."""
-
-
-def apply_activation(activation: ActivationAttr, x: Array, out: Array) -> None:
-    """`out = activation(x)`; out is row-major, and may be x."""
-    if activation.kind.data in ONE_PASS or x.nbytes <= BLOCK_BYTES:
-        activation.apply(np, x, out=out)
-        return
-    flat, result = x.reshape(-1), out.reshape(-1)
-    for block in blocks(flat.size, BLOCK_BYTES // flat.itemsize):
-        activation.apply(np, flat[block], out=result[block])
 
 
 def bind_ufunc(op: NNOp, context: KernelContext) -> Kernel | None:
@@ -91,7 +79,7 @@ def bind_batch_normalization(op: BatchNormalizationOp, context: KernelContext) -
                 part *= factor[block]
                 part += bias[block]
                 if activation is not None:
-                    activation.apply(np, part, out=part)
+                    apply_activation(activation, part, part)
 
     return run
 

@@ -23,8 +23,8 @@ from ....dialects.blas.products import (
 from ....dialects.nn.base import NNOp, number
 from ....dialects.nn.types import Array
 from .. import Bind, Kernel, KernelContext
+from .activation import apply_activation
 from .blocks import dtype_at, is_blas, overlap, shape_of
-from .elementwise import apply_activation
 
 
 def bind_product(op: ProductOp, context: KernelContext) -> Kernel | None:
