@@ -75,8 +75,8 @@ def torch_peer(network: torch.nn.Module, x: torch.Tensor, precision: str) -> Cal
     with torch.cuda.graph(graph), torch.no_grad():
         result = network(moved)
 
-    def run() -> torch.Tensor:
-        graph.replay()
+    def run(source: torch.Tensor = moved) -> torch.Tensor:
+        graph.replay()  # reads `source`, which has to live as long
         return result
 
     return run

@@ -12,7 +12,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
 
-from ..dialects.nn.base import NNOp, integer
+from ..dialects.nn.base import NNOp
 from ..dialects.nn.channels import is_channels_last
 from ..dialects.nn.constant import is_weight
 from ..dialects.nn.conv import ConvOp
@@ -84,8 +84,7 @@ class Tuner:
 
     def _fastest_call(self, op: ConvOp) -> str:
         best, fastest = "", float("inf")
-        # Grouped convolutions are not tuned: MobileNetV2 at batch 32 ended in an illegal memory access while it was.
-        for call in CALLS if integer(op.group) == 1 else CALLS[:1]:
+        for call in CALLS:
             try:
                 microseconds, chosen = self._time_call(op, call)
             except CompileError:
