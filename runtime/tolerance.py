@@ -57,13 +57,16 @@ def f32_excess(result: Any, oracle: Any, peer: Any | None = None) -> float:
     return float("inf") if np.isnan(excess).any() else float(excess.max())
 
 
-def relative_l2(result: Any, oracle: Any) -> float:
-    """||result - oracle|| / ||oracle|| of the finite elements, in float64; infinite where the others differ."""
-    y, truth = np.asarray(result, np.float64), np.asarray(oracle, np.float64)
-    finite = np.isfinite(truth)
-    if not np.array_equal(y[~finite], truth[~finite], equal_nan=True):
+def relative_l2(result: Any, oracle: Any, xp: Any = np) -> float:
+    """||result - oracle|| / ||oracle|| of the finite elements, in float64; infinite where the others differ.
+
+    `xp` is the arrays' module: what is on a device is compared there.
+    """
+    y, truth = xp.asarray(result, np.float64), xp.asarray(oracle, np.float64)
+    finite = xp.isfinite(truth)
+    if not xp.array_equal(y[~finite], truth[~finite], equal_nan=True):
         return float("inf")
     y, truth = y[finite], truth[finite]
-    norm = float(np.linalg.norm(truth))
-    error = float(np.linalg.norm(y - truth)) / (norm or 1.0)
+    norm = float(xp.linalg.norm(truth))
+    error = float(xp.linalg.norm(y - truth)) / (norm or 1.0)
     return float("inf") if np.isnan(error) else error

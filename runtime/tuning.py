@@ -22,7 +22,7 @@ from ..lowering.nn_to_cudnn import CALL
 from .frame import Frame, Step
 from .kernels import Attributes, Backend, KernelContext
 from .program import Program
-from .reference import evaluate, main_function, to_host
+from .reference import evaluate, main_function
 from .tolerance import RELATIVE_L2, relative_l2
 from .tuning_cache import TuningCache
 
@@ -135,7 +135,7 @@ class Tuner:
             except CompileError:
                 continue  # it fails when it is run: no choice
             # Some kernels (Winograd's in f16) are fast and far off.
-            if relative_l2(to_host(timing.result()), truth) <= RELATIVE_L2[self.precision] / 2:
+            if relative_l2(timing.result(), truth, frame.xp) <= RELATIVE_L2[self.precision] / 2:
                 yield attributes, microseconds
 
 
@@ -167,7 +167,7 @@ class Timing:
         frame = self.frame
         arrays = [frame.arrays[a].astype(np.float64) for a in frame.program.func.body.block.args]
         (result,) = evaluate(frame.program.func, arrays, no_parameters, frame.xp, wide=True)
-        return to_host(result)
+        return result
 
     def result(self) -> Array:
         """What the frame computes now, for the weights it has now."""

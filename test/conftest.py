@@ -26,8 +26,13 @@ from nnfuse.runtime.tolerance import f32_excess, relative_l2
 SHARED_MODELS = Path(os.environ.get("NNFUSE_MODELS", Path(__file__).parents[2] / "shared" / "models"))
 
 
-SUITE_CASE = re.compile(r"onnx/test_backend_suite\.py::Test[A-Za-z]+?(SymbolicDims|ConstantInputs)?::")
-SUITE_VARIANTS = {None: "", "SymbolicDims": " with symbolic dims", "ConstantInputs": " with constant inputs"}
+SUITE_CASE = re.compile(r"onnx/test_backend_suite\.py::Test[A-Za-z]+?(SymbolicDims|ConstantInputs|OnCuda)?::")
+SUITE_VARIANTS = {
+    None: "",
+    "SymbolicDims": " with symbolic dims",
+    "ConstantInputs": " with constant inputs",
+    "OnCuda": " on CUDA",
+}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -20,7 +20,8 @@ from onnx import ModelProto, TensorProto, numpy_helper
 from onnx.backend.base import BackendRep
 
 from nnfuse.dialects.nn.random import RandomOp
-from nnfuse.errors import UnsupportedError
+from nnfuse.errors import CompileError, UnsupportedError
+from nnfuse.runtime.kernels import get_backend
 from nnfuse.runtime.onnx_backend import NnfuseBackend
 
 with warnings.catch_warnings():
@@ -38,7 +39,7 @@ class Suite(NnfuseBackend):
     @classmethod
     def prepare(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> Any:
         try:
-            rep = super().prepare(model, device)
+            rep = super().prepare(model, device, **kwargs)
         except UnsupportedError as e:
             raise unittest.SkipTest(str(e)) from None
         for op in rep.session.module.walk():
@@ -53,6 +54,14 @@ class Suite(NnfuseBackend):
     @classmethod
     def supports_device(cls, device: str) -> bool:
         return device == "CPU"
+
+
+class OnCuda(Suite):
+    """The backend on the GPU."""
+
+    @classmethod
+    def supports_device(cls, device: str) -> bool:
+        return device == "CUDA"
 
 
 class SymbolicDims(Suite):
@@ -114,20 +123,24 @@ class Runner(onnx.backend.test.BackendTest):
 def cases(backend: type[Suite], suffix: str = "") -> Iterator[tuple[str, type[unittest.TestCase]]]:
     """Pytest's classes: onnx's test cases for `backend`, without those for other devices.
 
-    With a `suffix`, the node tests only, without the function bodies: importing their operators expands those too. Of
-    these variants every fourth runs, unless $NNFUSE_FULL is set (`make test-full`).
+    Of a variant of the suite, the node tests only, without the function bodies: importing their operators expands those
+    too. Of these every fourth runs, unless $NNFUSE_FULL is set (`make test-full`).
     """
+    gpu, variant = backend is OnCuda, backend in (SymbolicDims, ConstantInputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         suite = Runner(backend, __name__).test_cases
     for name, case in suite.items():
         kind = name.removeprefix("OnnxBackend").removesuffix("ModelTest")
-        members = {n: f for n, f in vars(case).items() if n.startswith("test_") and n.endswith("_cpu")}
-        if suffix:
+        device = "_cuda" if gpu else "_cpu"
+        members = {n: f for n, f in vars(case).items() if n.startswith("test_") and n.endswith(device)}
+        if variant:
             members = {n: f for n, f in members.items() if kind == "Node" and not n.endswith("_expanded_cpu")}
             members = {n: f for n, f in members.items() if FULL or zlib.crc32(n.encode()) % 4 == 0}
         if members:
             members["pytestmark"] = [pytest.mark.usefixtures("onnx_home")]
+            if gpu:
+                members["pytestmark"] += [pytest.mark.gpu, pytest.mark.usefixtures("cuda")]
             yield f"Test{kind}{suffix}", type(f"Test{kind}{suffix}", (unittest.TestCase,), members)
 
 
@@ -139,6 +152,16 @@ def onnx_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def cuda() -> None:
+    """Tests skip where there is no GPU."""
+    try:
+        get_backend("cuda")
+    except CompileError as e:
+        pytest.skip(str(e))
+
+
 globals().update(cases(Suite))
+globals().update(cases(OnCuda, "OnCuda"))
 globals().update(cases(SymbolicDims, "SymbolicDims"))
 globals().update(cases(ConstantInputs, "ConstantInputs"))
