@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 import onnx
-from gpu_timing import capture, cold_time, graph_time, kernel_names, summary, unexpected, warm_time
+from gpu_timing import bytes_moved, capture, cold_time, graph_time, kernel_names, summary, unexpected, warm_time
 from onnx import TensorProto, helper, numpy_helper
 from xdsl.ir import Block
 
 from nnfuse.dialects.blas.products import BlasMatmulOp, BlasMatmulReluOp
 from nnfuse.dialects.nn.activations import ReluOp
 from nnfuse.dialects.nn.base import NNOp
-from nnfuse.dialects.nn.types import f32, num_bytes, tensor
+from nnfuse.dialects.nn.types import f32, tensor
 from nnfuse.runtime.frame import Frame
 from nnfuse.runtime.kernels import Backend, KernelContext, Scratch, get_backend
 from nnfuse.runtime.kernels.cupy import library
@@ -78,11 +78,6 @@ def bind(cuda: Backend, op: NNOp, scratch: Scratch) -> Any:
     kernel = cuda.bind(op, KernelContext(cuda.xp, scratch))
     assert kernel is not None
     return kernel
-
-
-def bytes_moved(*ops: NNOp) -> int:
-    """What the ops read and write by their types."""
-    return sum(num_bytes(v.type) or 0 for op in ops for v in (*op.operands, *op.results))
 
 
 def measure(cuda: Backend, layer: Layer) -> dict[str, Any]:

@@ -3,7 +3,8 @@
     python bench/gpu_networks.py [--networks resnet50,...] [--precisions f16,tf32] [--batches 1,32] [--out FILE.json]
 
 Peers, channels_last: torch eager in a CUDA graph, and torch.compile (weights frozen, reduce-overhead) with --compile.
-Every output is compared with a float64 run of the same network. Times are microseconds of the device between events
+Every output is compared with a float64 run of the same network. Bytes are those that nnfuse's calls read and write by
+their types, in its IR. Times are microseconds of the device between events
 around one call, the median over rounds in which the peers take turns. Random weights; batch-norm statistics are those
 of random images, so that no activation overflows f16.
 """
@@ -23,6 +24,7 @@ from typing import Any
 import cupy as cp
 import torch
 import torchvision
+from gpu_timing import bytes_moved
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 import nnfuse
@@ -107,7 +109,9 @@ def nnfuse_peer(
     session.run(None, feeds)
     cp.cuda.Device().synchronize()
     row[key] = time.perf_counter() - start
-    row["default_kernels"] = sorted({s.op.name for s in session.program([tuple(x.shape)]).steps if s.default})
+    steps = session.program([tuple(x.shape)]).steps
+    row["default_kernels"] = sorted({s.op.name for s in steps if s.default})
+    row["bytes"] = bytes_moved(*(s.op for s in steps))
     return lambda: session.run(None, feeds)[0]
 
 
@@ -155,6 +159,7 @@ def measure(name: str, precision: str, batch: int, tune: bool, compile_: bool) -
     row["errors"] = {peer: relative_error(run(), truth) for peer, run in peers.items()}
     row["output_std"] = float(truth.std())
     row["times"] = times_in_turn(peers)
+    row["bytes_per_second"] = 1e6 * row["bytes"] / row["times"]["nnfuse"]
     row["ratio"] = row["times"]["nnfuse"] / min(t for peer, t in row["times"].items() if "nnfuse" not in peer)
     if row["errors"]["nnfuse"] > RELATIVE_L2[precision]:
         row["wrong"] = True
@@ -168,7 +173,8 @@ def print_row(row: dict[str, Any]) -> None:
     notes = ("  WRONG" if "wrong" in row else "") + (
         f"  default: {row['default_kernels']}" * bool(row["default_kernels"])
     )
-    print(f"{where}  {times}  ratio {row['ratio']:.2f}  load {row['load_seconds']:.1f} s{notes}", flush=True)
+    moved = f"{row['bytes'] / 1e6:.1f} MB at {row['bytes_per_second'] / 1e9:.0f} GB/s"
+    print(f"{where}  {times}  ratio {row['ratio']:.2f}  load {row['load_seconds']:.1f} s  {moved}{notes}", flush=True)
 
 
 def main() -> None:

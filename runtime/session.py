@@ -239,8 +239,10 @@ class Session:
         """The feeds as arrays in the order of the inputs, and whether any is a device array; see `run`."""
         plain: list[Any] = [feeds.get(v.name) for v in self._inputs]
         array_type = self._backend.xp.ndarray
-        if len(feeds) == len(plain) and all(
-            type(a) is array_type and a.dtype == d for a, d in zip(plain, self._dtypes, strict=True)
+        if (
+            plain
+            and len(feeds) == len(plain)
+            and all(type(a) is array_type and a.dtype == d for a, d in zip(plain, self._dtypes, strict=True))
         ):
             return plain, array_type is not np.ndarray  # nothing to convert, and nothing to say
         given = {self.find_input(name).name: value for name, value in feeds.items()}

@@ -323,10 +323,14 @@ class ModOp(BinaryOp):
     fmod = prop_def(IntegerAttr, default_value=IntegerAttr(0, i64))
 
     def evaluate(self, xp: Any, a: Array, b: Array) -> Array:
-        """By `fmod` or `mod`; CuPy has no `fmod` of integers."""
-        if not integer(self.fmod):
-            return xp.mod(a, b)
-        return xp.fmod(a, b) if a.dtype.kind == "f" else a - truncating_divide(a, b) * b
+        """By `fmod` or `mod`. CuPy has no `fmod` of integers; its `mod` of floats loses infinities and signs of 0."""
+        if a.dtype.kind != "f":
+            return a - truncating_divide(a, b) * b if integer(self.fmod) else xp.mod(a, b)
+        rest = xp.fmod(a, b)
+        if integer(self.fmod):
+            return rest
+        follows = xp.where((rest != 0) & ((rest < 0) != (b < 0)), rest + b, rest)
+        return xp.where(rest == 0, xp.copysign(rest, b), follows)
 
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:

