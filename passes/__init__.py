@@ -19,6 +19,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "fold-scale": lazy(__name__, "fold_scale", "FoldScalePass"),
     "fuse-activation": lazy(__name__, "fuse_activation", "FuseActivationPass"),
     "fuse-bias": lazy(__name__, "fuse_bias", "FuseBiasPass"),
+    "fuse-pack": lazy(__name__, "fuse_pack", "FusePackPass"),
     "fuse-residual": lazy(__name__, "fuse_residual", "FuseResidualPass"),
     "hoist-parameters": lazy(__name__, "hoist_parameters", "HoistParametersPass"),
     "plan-memory": lazy(__name__, "plan_memory", "PlanMemoryPass"),

@@ -44,12 +44,12 @@ class FoldPadIntoWindow(FusePattern[Match]):
         uses = count_uses(pad)
         if uses != 1:
             return f"the padded tensor has {uses} uses"
-        return _refuse_pad(pad) or _refuse_window(op)
+        return refuse_zeros(pad) or _refuse_axes(pad) or _refuse_window(op)
 
     def fuse(self, match: Match, rewriter: PatternRewriter) -> None:
         """The sum of both pads."""
         pad, op = match
-        widths = _widths(pad)
+        widths = widths_of(pad)
         assert widths is not None
         spatial = widths[2:]
         added = [before for before, _ in spatial] + [after for _, after in spatial]
@@ -64,14 +64,16 @@ class FoldPadIntoWindow(FusePattern[Match]):
         return match
 
 
-def _widths(pad: PadOp) -> Pads | None:
+def widths_of(pad: PadOp) -> Pads | None:
+    """What a Pad adds before and after each dim, where that is known."""
     pads, axes = constant_array(pad.pads), constant_array(pad.axes)
     if pads is None or (pad.axes is not None and axes is None):
         return None
     return pad.widths(as_ints(pads), None if axes is None else as_ints(axes), len(dims_of(pad.x.type)))
 
 
-def _refuse_pad(pad: PadOp) -> str | None:
+def refuse_zeros(pad: PadOp) -> str | None:
+    """Why a Pad does not just add zeros, known in number, or None."""
     if text(pad.mode) != "constant":
         return f"its mode is {text(pad.mode)}"
     value = constant_array(pad.constant_value)
@@ -79,12 +81,15 @@ def _refuse_pad(pad: PadOp) -> str | None:
         return "its value is not a constant"
     if value is not None and value.any():
         return f"its value is {value.reshape(-1)[0]}, not 0"
-    widths = _widths(pad)
+    widths = widths_of(pad)
     if widths is None:
         return "its pads are not constants"
-    if min(min(w) for w in widths) < 0:
-        return "its pads are negative"
-    return "it pads the batch or the channels" if any(any(w) for w in widths[:2]) else None
+    return "its pads are negative" if any(min(w) < 0 for w in widths) else None
+
+
+def _refuse_axes(pad: PadOp) -> str | None:
+    widths = widths_of(pad)
+    return "it pads the batch or the channels" if widths is None or any(any(w) for w in widths[:2]) else None
 
 
 def _refuse_window(op: ConvOp | AveragePoolOp) -> str | None:

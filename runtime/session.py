@@ -60,7 +60,7 @@ def lower_pipeline(precision: str) -> str:
     if precision == "f32":
         return "lower-nn-to-blas"
     tf32 = "{tf32=true}" if precision == "tf32" else ""
-    return f"lower-nn-to-cudnn{tf32},lower-nn-to-blas"
+    return f"lower-nn-to-cudnn{tf32},lower-nn-to-blas,fuse-pack"
 
 
 def compile_pipeline(precision: str = "f32", fuse: bool = True) -> str:

@@ -3,9 +3,10 @@
 from xdsl.ir import Dialect
 
 from .columns import BroadcastOp, Im2colOp
+from .pack import PackOp
 from .products import BlasGemmGeluOp, BlasGemmOp, BlasGemmReluOp, BlasMatmulOp, BlasMatmulReluOp
 
 BLAS = Dialect(
     "blas",
-    [BlasMatmulOp, BlasMatmulReluOp, BlasGemmOp, BlasGemmReluOp, BlasGemmGeluOp, Im2colOp, BroadcastOp],
+    [BlasMatmulOp, BlasMatmulReluOp, BlasGemmOp, BlasGemmReluOp, BlasGemmGeluOp, Im2colOp, BroadcastOp, PackOp],
 )

@@ -9,10 +9,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from xdsl.dialects.builtin import f16, f32, f64, i32
-from xdsl.ir import Block, SSAValue
+from xdsl.dialects.builtin import bf16, f16, f32, f64, i32
+from xdsl.ir import Attribute, Block, SSAValue
 
-from nnfuse.dialects.blas import columns, products
+from nnfuse.dialects.blas import PackOp, columns, products
 from nnfuse.dialects.cudnn import CudnnConvOp
 from nnfuse.dialects.nn import (
     activations,
@@ -335,6 +335,22 @@ BROADCAST = {
 }
 
 
+def packing(dims: tuple[int, ...], perm: list[int], ends: list[int], dtype: str, to: Attribute) -> Case:
+    return case(PackOp, numbers(*dims, dtype=dtype), perm=perm, ends=ends, to=to)
+
+
+PACK = {
+    "image": packing((2, 3, 9, 7), [0, 2, 3, 1], [0, 0, 0, 1], "float32", f16),
+    "image to bf16": packing((2, 3, 9, 8), [0, 2, 3, 1], [0, 0, 0, 5], "float32", bf16),
+    "tf32": packing((1, 3, 16, 16), [0, 2, 3, 1], [0, 0, 0, 1], "float32", f32),
+    "back": packing((2, 5, 6, 7), [0, 3, 1, 2], [0, 0, 0, 0], "float16", f32),
+    "ends everywhere": packing((2, 3, 4), [2, 0, 1], [1, 2, 3], "float16", f16),
+    "whole rows": packing((3, 5, 8), [1, 0, 2], [0, 2, 0], "float32", f32),
+    "vector": packing((5,), [0], [11], "float32", f16),
+    "f64": packing((4, 6), [1, 0], [0, 1], "float64", f64),
+}
+
+
 def copies_exactly(backend: Backend, case: Case) -> None:
     op, arrays = case
     for result, expected in zip(run(backend, op, arrays), op.compute(np, arrays), strict=True):
@@ -350,6 +366,11 @@ def test_im2col(backend: Backend, name: str) -> None:
 def test_broadcast(backend: Backend, close: Any, name: str) -> None:
     op, arrays = BROADCAST[name]
     np.testing.assert_array_equal(run(backend, op, arrays)[0], np.asarray(op.compute(np, arrays)[0]))
+
+
+@pytest.mark.parametrize("name", PACK)
+def test_pack(backend: Backend, name: str) -> None:
+    copies_exactly(backend, PACK[name])
 
 
 # Convolutions and pools

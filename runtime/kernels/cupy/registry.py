@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ....dialects.blas import columns, products
+from ....dialects.blas import columns, pack, products
 from ....dialects.cudnn import CudnnConvOp
 from ....dialects.nn import (
     activations,
@@ -33,6 +33,7 @@ from .gemm import bind_gemm, other_algorithms
 from .im2col import bind_im2col
 from .norm import bind_batch_normalization, bind_lrn
 from .operands import guarded
+from .pack import bind_pack
 from .pool import bind_average_pool, bind_max_pool
 from .rows import (
     bind_global_pool,
@@ -52,6 +53,7 @@ _BINDERS: dict[Any, tuple[type[NNOp], ...]] = {
     ),
     bind_im2col: (columns.Im2colOp,),
     copies.bind_broadcast: (columns.BroadcastOp,),
+    bind_pack: (pack.PackOp,),
     bind_depthwise: (ConvOp,),
     bind_conv: (CudnnConvOp,),
     bind_max_pool: (pool.MaxPoolOp,),

@@ -80,9 +80,9 @@ def _map_kernel(
     sizes, strides = collapse(dims, [a.strides for a in (out, *ins)])
     accesses = [Access(a.dtype, s, a.offset) for a, s in zip((out, *ins), strides, strict=True)]
     width = _pack_width(sizes, accesses) if packed else 1
-    index = source.index_type(prod(sizes), *(_extent(sizes, a) for a in accesses))
-    lines = _coordinates(sizes, width)
-    lines += [f"  const index o{n} = {_offset(a, len(sizes))};" for n, a in enumerate(accesses)]
+    index = source.index_type(prod(sizes), *(extent(sizes, a) for a in accesses))
+    lines = coordinates(sizes, width)
+    lines += [f"  const index o{n} = {offset_of(a, len(sizes))};" for n, a in enumerate(accesses)]
     loads, inner = _loads(accesses[1:], width)
     y = source.c_type(out.dtype)
     body = (
@@ -126,11 +126,11 @@ def _pack_width(sizes: Sequence[int], accesses: Sequence[Access]) -> int:
     return source.pack_width([a.dtype for a in accesses], multiples)
 
 
-def _extent(sizes: Sequence[int], access: Access) -> int:
+def extent(sizes: Sequence[int], access: Access) -> int:
     return abs(access.offset) + sum(d * abs(s) for d, s in zip(sizes, access.strides, strict=True))
 
 
-def _coordinates(sizes: Sequence[int], width: int) -> list[str]:
+def coordinates(sizes: Sequence[int], width: int) -> list[str]:
     """Declarations of `c0`, `c1`, ...: the element index of pack `i`, per dim. The outermost size is not in them."""
     lines = [f"  const index r{len(sizes) - 1} = i;"]
     for axis in range(len(sizes) - 1, 0, -1):
@@ -140,7 +140,7 @@ def _coordinates(sizes: Sequence[int], width: int) -> list[str]:
     return [*lines, f"  const index c0 = r0 * {scale};"]
 
 
-def _offset(access: Access, rank: int) -> str:
+def offset_of(access: Access, rank: int) -> str:
     terms = [f"c{axis} * {access.strides[axis]}" for axis in range(rank) if access.strides[axis]]
     return " + ".join([str(access.offset), *terms])
 

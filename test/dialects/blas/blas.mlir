@@ -39,3 +39,10 @@ func.func @columns(%x: tensor<2x4x8x8xf32>, %b: tensor<4xf32>) -> (tensor<2x36x3
   %3 = blas.broadcast %b axis = 0 shape [4, 36] : (tensor<4xf32>) -> tensor<4x36xf32>
   func.return %0, %1, %2, %3 : tensor<2x36x36xf32>, tensor<2x2x18x12xf32>, tensor<2x12x72xf32>, tensor<4x36xf32>
 }
+
+// CHECK-LABEL: @pack
+// CHECK: blas.pack %x perm [0, 2, 3, 1] ends [0, 0, 0, 1] to = f16 : (tensor<?x3x8x6xf32>) -> tensor<?x8x6x4xf16>
+func.func @pack(%x: tensor<?x3x8x6xf32>) -> tensor<?x8x6x4xf16> {
+  %y = blas.pack %x perm [0, 2, 3, 1] ends [0, 0, 0, 1] to = f16 : (tensor<?x3x8x6xf32>) -> tensor<?x8x6x4xf16>
+  func.return %y : tensor<?x8x6x4xf16>
+}

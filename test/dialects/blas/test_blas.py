@@ -1,10 +1,11 @@
 """blas ops against NumPy in float64, on square sizes too: there a bias on the wrong axis still has the right shape."""
 
+import re
 from itertools import product
 
 import numpy as np
 import pytest
-from xdsl.dialects.builtin import f32, f64, i32
+from xdsl.dialects.builtin import f16, f32, f64, i32
 from xdsl.utils.test_value import create_ssa_value
 
 from nnfuse.dialects.blas import (
@@ -16,6 +17,7 @@ from nnfuse.dialects.blas import (
     BlasMatmulReluOp,
     BroadcastOp,
     Im2colOp,
+    PackOp,
 )
 from nnfuse.dialects.nn.types import dims_of, element_of, tensor
 from nnfuse.errors import CompileError
@@ -193,5 +195,28 @@ def test_refuses(make, message):
 
 def test_every_op_is_in_the_dialect():
     assert {op.name for op in BLAS.operations} == {
-        f"blas.{name}" for name in ("matmul", "matmulrelu", "gemm", "gemmrelu", "gemmgelu", "im2col", "broadcast")
+        f"blas.{name}"
+        for name in ("matmul", "matmulrelu", "gemm", "gemmrelu", "gemmgelu", "im2col", "broadcast", "pack")
     }
+
+
+def test_packing_is_a_cast_a_transpose_and_a_pad():
+    x = RNG.standard_normal((2, 3, 5, 4)).astype(np.float32)
+    expected = np.zeros((2, 5, 6, 4), np.float16)
+    expected[:, :, :4, :3] = x.astype(np.float16).transpose(0, 2, 3, 1)
+    result = run(PackOp, x, perm=[0, 2, 3, 1], ends=[0, 0, 2, 1], to=f16)
+    assert result.dtype == np.float16
+    np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"perm": [0, 0], "ends": [0, 0]}, "perm [0, 0] is not a permutation of 2 axes"),
+        ({"perm": [1, 0], "ends": [0]}, "ends [0] are not a number of zeros for each of 2 axes"),
+        ({"perm": [1, 0], "ends": [0, -1]}, "ends [0, -1] are not a number of zeros for each of 2 axes"),
+    ],
+)
+def test_packing_that_does_not_fit(fields, message):
+    with pytest.raises(CompileError, match=re.escape(message)):
+        run(PackOp, np.ones((2, 3), np.float32), to=f16, **fields)
