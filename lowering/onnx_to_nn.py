@@ -39,6 +39,9 @@ from .onnx_graphs import check_names, check_schema, name_of, opsets_of, sorted_n
 
 LOG = logging.getLogger("nnfuse")
 
+NAMELESS = frozenset({"", "?", "None", "-1"})
+"""What exporters (Paddle's, Keras's) write where a dim has no name."""
+
 
 def import_onnx(path: str | PathLike[str]) -> ModuleOp:
     """The module of an ONNX file; its parameters stay in the file, which a module attribute names."""
@@ -173,7 +176,7 @@ class GraphImporter:
         for axis, dim in enumerate(type_.shape.dim):
             known = dim.HasField("dim_value") and dim.dim_value >= 0
             dims.append(dim.dim_value if known else None)
-            names.append("" if known else (dim.dim_param or f"{info.name}_dim_{axis}"))
+            names.append("" if known else (_dim_name(dim) or f"{info.name}_dim_{axis}"))
         argument = self.block.insert_arg(tensor_type(type_.elem_type, dims, info.name), len(self.block.args))
         self._define(info.name, argument)
         return _named(info.name, names)
@@ -342,4 +345,9 @@ def _dim_names(info: ValueInfoProto, type_: Attribute) -> list[str]:
     assert isinstance(type_, TensorType)
     if len(dims) != type_.get_num_dims():
         return []
-    return [d.dim_param if size < 0 else "" for d, size in zip(dims, type_.get_shape(), strict=True)]
+    return [_dim_name(d) if size < 0 else "" for d, size in zip(dims, type_.get_shape(), strict=True)]
+
+
+def _dim_name(dim: Any) -> str:
+    """The name of a symbolic dim, "" where it has none: dims that exporters call "?" alike need not be equal."""
+    return "" if dim.dim_param in NAMELESS else dim.dim_param
