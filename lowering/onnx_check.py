@@ -16,8 +16,8 @@ from xdsl.ir import Attribute
 from ..errors import CompileError, UnsupportedError
 from .onnx_files import not_utf8, tensor_type
 from .onnx_functions import ScopedNode
-from .onnx_graphs import check_schema, name_of
-from .onnx_to_nn import GraphImporter
+from .onnx_graphs import name_of
+from .onnx_to_nn import GraphImporter, checked_attributes
 
 MAX_NAMES = 5
 """How many nodes a line names."""
@@ -139,7 +139,7 @@ class _Checker(GraphImporter):
                         self.unchecked += 1
                 else:
                     self.unchecked += 1
-                    check_schema(node, scoped.domain, scoped.opset)
+                    checked_attributes(scoped)
         for output in filter(None, node.output):
             if output not in self.values:
                 doubtful = True

@@ -68,12 +68,21 @@ def import_model(model: ModelProto, parameters: str | None = None, size: int | N
 def op_classes() -> dict[tuple[str, str], type[NNOp]]:
     """The op class of each ONNX operator, by domain and name."""
     spelled = [(c, c.ONNX) for c in NN.operations if issubclass(c, NNOp) and c.ONNX is not None]
-    return {(onnx_.domain, name): c for c, onnx_ in spelled for name in (onnx_.name, *onnx_.older)}
+    named = [((o.domain, name), c) for c, o in spelled for name in (o.name, *o.older)]
+    return dict([*named, *((variant, c) for c, o in spelled for variant in o.variants)])
 
 
 def is_claimed(domain: str, op_type: str) -> bool:
     """Whether an op class imports this ONNX operator."""
     return (domain, op_type) in op_classes()
+
+
+def checked_attributes(node: ScopedNode) -> dict[str, Any]:
+    """See `check_schema`; an operator of another domain has the attributes of the one that its class is spelled as."""
+    op_class = op_classes().get((node.domain, node.proto.op_type))
+    spelling = op_class and op_class.ONNX
+    like = spelling.name if spelling and (node.domain, node.proto.op_type) in spelling.variants else None
+    return check_schema(node.proto, node.domain, node.opset, like)
 
 
 def expanded_nodes(model: ModelProto) -> list[ScopedNode]:
@@ -201,7 +210,7 @@ class GraphImporter:
         while outputs and not outputs[-1]:
             outputs.pop()
         try:
-            attributes = check_schema(node, domain, opset)
+            attributes = checked_attributes(scoped)
             _check_form(op_class, node.op_type, opset)
             results = op_class.import_node(
                 OnnxNode(

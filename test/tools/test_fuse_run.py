@@ -296,6 +296,16 @@ def test_compare_warns_of_constant_outputs(run_fuse_run: Run, write_model: Write
     )
 
 
+def test_compare_of_a_network_that_rounds_to_integers(run_fuse_run: Run) -> None:
+    """It is judged by its relative L2 error: a value rounded the other way is far beyond the tolerance of f32."""
+    graph = """g (float[4,8] x) => (float[4,8] y)
+    { q, s, z = DynamicQuantizeLinear(x) d = DequantizeLinear(q, s, z) y = Sin(d) }"""
+    onnx.save(parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {graph}'), "net.onnx")
+    code, out, err = run_fuse_run("net.onnx", "--compare")
+    assert (code, out.splitlines()[1].split()[-1]) == (0, "ok"), err
+    assert "the relative L2 error of float32 is at most 0.02" in out
+
+
 def test_check_of_a_good_model(run_fuse_run: Run, conv_model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A summary; nothing runs, and no weight is read."""
     monkeypatch.setattr(session_module, "Program", None)
