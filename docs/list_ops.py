@@ -38,7 +38,8 @@ def rows() -> list[str]:
     ]
     lines: list[str] = []
     for op, onnx in sorted(spelled, key=lambda item: item[1].name.casefold()):
-        names = ", ".join([f"[{onnx.name}](https://onnx.ai/onnx/operators/onnx__{onnx.name}.html)", *onnx.older])
+        others = [*onnx.older, *(f"{domain}.{name}" for domain, name in onnx.variants)]
+        names = ", ".join([f"[{onnx.name}](https://onnx.ai/onnx/operators/onnx__{onnx.name}.html)", *others])
         opsets = f"{onnx.since}" if onnx.until is None else f"{onnx.since} to {onnx.until}"
         lines.append(f"| {names} | {opsets} | `{op.name}` | {meaning(op)} |")
     return lines

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 from onnx import ModelProto
 from xdsl.dialects.builtin import TensorType
@@ -13,20 +16,43 @@ from xdsl.ir import Attribute
 from ..errors import CompileError, UnsupportedError
 from .onnx_files import not_utf8, tensor_type
 from .onnx_functions import ScopedNode
-from .onnx_graphs import check_schema, name_of
-from .onnx_to_nn import GraphImporter
+from .onnx_graphs import name_of
+from .onnx_to_nn import GraphImporter, checked_attributes
+
+MAX_NAMES = 5
+"""How many nodes a line names."""
 
 
 @dataclass(frozen=True)
 class Support:
-    """A model's number of `nodes`, a line for each thing `unsupported`, and the nodes whose operands are not known.
+    """What becomes of the nodes of a model's graph, and a line for each thing `unsupported`.
 
-    Of those, `unchecked` of them, the operator and the attributes were checked, but not the shapes.
+    `supported` and `expanded` count nodes by operator (the latter has lines that name them and the kind of function);
+    `refused` is the number of all others. Of `unchecked` nodes, bodies included, that read from those, the operator
+    and the attributes were checked, but not the shapes.
     """
 
-    nodes: int
+    supported: Counter[str]
+    expanded: dict[str, list[str]]
     unsupported: list[str]
+    refused: int
     unchecked: int
+
+    @property
+    def counts(self) -> str:
+        """How many nodes there are of each kind, in words."""
+        expanded = sum(map(len, self.expanded.values()))
+        total = self.supported.total() + expanded + self.refused
+        nodes = f"{total} node{'s' * (total != 1)}"
+        return f"{nodes}: {self.supported.total()} supported, {expanded} expanded, {self.refused} unsupported"
+
+    @property
+    def lines(self) -> list[str]:
+        """A line on the supported operators, and one for each that is expanded."""
+        operators = ", ".join(f"{operator} {count}" for operator, count in self.supported.most_common())
+        return ([f"supported: {operators}"] if operators else []) + [
+            f"expanded: {_line(what, names)}" for what, names in self.expanded.items()
+        ]
 
 
 def check_support(model: ModelProto) -> Support:
@@ -34,7 +60,7 @@ def check_support(model: ModelProto) -> Support:
     try:
         return _Checker(model).check()
     except UnsupportedError as e:  # the opset: nothing else can be said then
-        return Support(len(model.graph.node), [str(e)], len(model.graph.node))
+        return Support(Counter(), {}, [str(e)], len(model.graph.node), 0)
     except UnicodeDecodeError:
         raise not_utf8() from None
 
@@ -65,7 +91,25 @@ class _Checker(GraphImporter):
                 self._initializer(proto)
         for node in self._with_bodies(nodes):
             self._check_node(node)
-        return Support(len(nodes), [_line(what, names) for what, names in self.found.items()], self.unchecked)
+        return self._support()
+
+    def _support(self) -> Support:
+        """The graph's own nodes by what became of them: where a node of a body is refused, so is the caller."""
+        supported, expanded, refused = Counter[str](), dict[str, list[str]](), 0
+        named = set(chain.from_iterable(self.found.values()))
+        ordered = sorted(named)
+        for proto in self.graph.node:
+            node, name = ScopedNode(proto, self.opsets), name_of(proto)
+            how = self.functions.how(node)
+            behind = bisect_left(ordered, f"{name}/")  # of the node's body, `name/inner`, if there is one
+            if name in named or (how and any(n.startswith(f"{name}/") for n in ordered[behind : behind + 1])):
+                refused += 1
+            elif how:
+                expanded.setdefault(f"{_operator(node)} by {how}", []).append(name)
+            else:
+                supported[_operator(node)] += 1
+        lines = [_line(what, names) for what, names in self.found.items()]
+        return Support(supported, expanded, lines, refused, self.unchecked)
 
     @contextmanager
     def _collect(self, name: str) -> Generator[None]:
@@ -95,7 +139,7 @@ class _Checker(GraphImporter):
                         self.unchecked += 1
                 else:
                     self.unchecked += 1
-                    check_schema(node, scoped.domain, scoped.opset)
+                    checked_attributes(scoped)
         for output in filter(None, node.output):
             if output not in self.values:
                 doubtful = True
@@ -116,5 +160,10 @@ class _Checker(GraphImporter):
             return None
 
 
+def _operator(node: ScopedNode) -> str:
+    return f"{node.domain}.{node.proto.op_type}" if node.domain else node.proto.op_type
+
+
 def _line(what: str, names: Sequence[str]) -> str:
-    return f"{what}: {names[0]}" if len(names) == 1 else f"{what}: {len(names)} nodes, first {names[0]}"
+    listed = ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
+    return f"{what}: {listed}" if len(names) == 1 else f"{what}: {len(names)} nodes: {listed}"

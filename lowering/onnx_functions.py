@@ -118,6 +118,12 @@ class FunctionExpander:
         schema = self._schema(node)
         return schema is not None and schema.has_context_dependent_function and not schema.has_function
 
+    def how(self, node: ScopedNode) -> str | None:
+        """By which kind of function a node becomes other nodes, None where it does not."""
+        if self.calls_own(node):
+            return "a function of the model"
+        return "its function body in ONNX" if self.waits(node) or self._body(node) else None
+
     def reason(self, node: ScopedNode) -> str | None:
         """Why a node that has a body is not expanded, None where it has none."""
         schema = self._schema(node)

@@ -125,8 +125,13 @@ def _on_cycle(node: NodeProto, producers: dict[str, NodeProto], order: Sequence[
         node = producers[name]
 
 
-def check_schema(node: NodeProto, domain: str, opset: int) -> dict[str, Any]:
-    """The node's attributes as Python values, checked with its arity against onnx's schema of the model's opset."""
+def check_schema(node: NodeProto, domain: str, opset: int, like: str | None = None) -> dict[str, Any]:
+    """The node's attributes as Python values, checked with its arity against onnx's schema of the model's opset.
+
+    Of an operator that onnx does not know but that has the attributes of the operator `like`, only those are checked.
+    """
+    if like is not None:
+        return _attributes(node, onnx.defs.get_schema(like), opset)
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, domain)
     except onnx.defs.SchemaError:
@@ -140,11 +145,15 @@ def check_schema(node: NodeProto, domain: str, opset: int) -> dict[str, Any]:
     ):
         if not least <= len(names) <= most:
             raise CompileError(f"{node.op_type} has {len(names)} {what}; opset {opset} wants {least} to {most}")
+    return _attributes(node, schema, opset)
+
+
+def _attributes(node: NodeProto, schema: Any, opset: int) -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     for proto in node.attribute:
         if proto.name in attributes:
             raise CompileError(f"{node.op_type} has the attribute '{proto.name}' twice")
-        known = cast(Any, schema.attributes.get(proto.name))
+        known = schema.attributes.get(proto.name)
         if known is None:
             raise CompileError(f"{node.op_type} has no attribute '{proto.name}' in opset {opset}")
         if proto.type != known.type.value or proto.ref_attr_name:

@@ -39,6 +39,9 @@ from .onnx_graphs import check_names, check_schema, name_of, opsets_of, sorted_n
 
 LOG = logging.getLogger("nnfuse")
 
+NAMELESS = frozenset({"", "?", "None", "-1"})
+"""What exporters (Paddle's, Keras's) write where a dim has no name."""
+
 
 def import_onnx(path: str | PathLike[str]) -> ModuleOp:
     """The module of an ONNX file; its parameters stay in the file, which a module attribute names."""
@@ -65,12 +68,21 @@ def import_model(model: ModelProto, parameters: str | None = None, size: int | N
 def op_classes() -> dict[tuple[str, str], type[NNOp]]:
     """The op class of each ONNX operator, by domain and name."""
     spelled = [(c, c.ONNX) for c in NN.operations if issubclass(c, NNOp) and c.ONNX is not None]
-    return {(onnx_.domain, name): c for c, onnx_ in spelled for name in (onnx_.name, *onnx_.older)}
+    named = [((o.domain, name), c) for c, o in spelled for name in (o.name, *o.older)]
+    return dict([*named, *((variant, c) for c, o in spelled for variant in o.variants)])
 
 
 def is_claimed(domain: str, op_type: str) -> bool:
     """Whether an op class imports this ONNX operator."""
     return (domain, op_type) in op_classes()
+
+
+def checked_attributes(node: ScopedNode) -> dict[str, Any]:
+    """See `check_schema`; an operator of another domain has the attributes of the one that its class is spelled as."""
+    op_class = op_classes().get((node.domain, node.proto.op_type))
+    spelling = op_class and op_class.ONNX
+    like = spelling.name if spelling and (node.domain, node.proto.op_type) in spelling.variants else None
+    return check_schema(node.proto, node.domain, node.opset, like)
 
 
 def expanded_nodes(model: ModelProto) -> list[ScopedNode]:
@@ -173,7 +185,7 @@ class GraphImporter:
         for axis, dim in enumerate(type_.shape.dim):
             known = dim.HasField("dim_value") and dim.dim_value >= 0
             dims.append(dim.dim_value if known else None)
-            names.append("" if known else (dim.dim_param or f"{info.name}_dim_{axis}"))
+            names.append("" if known else (_dim_name(dim) or f"{info.name}_dim_{axis}"))
         argument = self.block.insert_arg(tensor_type(type_.elem_type, dims, info.name), len(self.block.args))
         self._define(info.name, argument)
         return _named(info.name, names)
@@ -198,7 +210,7 @@ class GraphImporter:
         while outputs and not outputs[-1]:
             outputs.pop()
         try:
-            attributes = check_schema(node, domain, opset)
+            attributes = checked_attributes(scoped)
             _check_form(op_class, node.op_type, opset)
             results = op_class.import_node(
                 OnnxNode(
@@ -342,4 +354,9 @@ def _dim_names(info: ValueInfoProto, type_: Attribute) -> list[str]:
     assert isinstance(type_, TensorType)
     if len(dims) != type_.get_num_dims():
         return []
-    return [d.dim_param if size < 0 else "" for d, size in zip(dims, type_.get_shape(), strict=True)]
+    return [_dim_name(d) if size < 0 else "" for d, size in zip(dims, type_.get_shape(), strict=True)]
+
+
+def _dim_name(dim: Any) -> str:
+    """The name of a symbolic dim, "" where it has none: dims that exporters call "?" alike need not be equal."""
+    return "" if dim.dim_param in NAMELESS else dim.dim_param

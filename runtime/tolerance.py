@@ -9,8 +9,12 @@ import numpy as np
 ABSOLUTE, RELATIVE = 1e-5, 1e-4
 """f32: |y - f64| <= max(ABSOLUTE + RELATIVE * |f64|, 4 * max|peer - f64|)."""
 
-RELATIVE_L2 = {"f32": 1e-5, "tf32": 2e-3, "f16": 5e-3, "bf16": 3e-2}
-"""Reduced precisions: the relative L2 error of an output against float64."""
+RELATIVE_L2 = {"f32": 1e-5, "tf32": 2e-3, "f16": 5e-3, "bf16": 3e-2, "int8": 2e-2}
+"""Reduced precisions: the relative L2 error of an output against float64.
+
+int8 is a network that rounds to 8 bits inside: where float32 and float64 round a value to different sides, it moves by
+1/255 of its range, and ONNX Runtime's outputs and ours are up to 1e-2 from float64's.
+"""
 
 
 def excess(result: Any, oracle: Any, peer: Any | None = None, precision: str = "f32") -> float:

@@ -21,3 +21,5 @@ config.test_source_root = str(here)
 config.test_exec_root = str(here.parent / "build" / "lit")
 config.environment["PATH"] = os.pathsep.join([str(binaries), os.environ["PATH"]])
 config.environment["NO_COLOR"] = "1"
+if "PYTHONPATH" in os.environ:  # a checkout beside the installed one
+    config.environment["PYTHONPATH"] = os.environ["PYTHONPATH"]

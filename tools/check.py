@@ -1,4 +1,4 @@
-"""`fuse-run --check`: everything in a model and its options that nnfuse does not do, before anything runs."""
+"""`fuse-run --check`: what nnfuse makes of a model's nodes, and all that it does not do, before anything runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .cli import OK, is_ir
 
 
 def check(args: Namespace, open_session: Callable[[Namespace], Session]) -> int:
-    """Print each thing that is not supported, a line each, or a summary where there is none.
+    """Print which operators are supported and expanded, each thing that is not supported, or a summary without those.
 
     Raises UnsupportedError, after printing, where something is not supported, and CompileError for bad input.
     """
@@ -30,19 +30,20 @@ def check(args: Namespace, open_session: Callable[[Namespace], Session]) -> int:
     if not is_ir(args.model):
         support = check_support(load_model(args.model))
         found += support.unsupported
-        checked = f"{support.nodes} nodes"
+        checked = support.counts
         if support.unchecked:
-            checked += f" ({support.unchecked} of them read from nodes that are not, and were checked in part)"
+            checked += f" ({support.unchecked} read from those, and were checked in part)"
+        for line in support.lines:
+            _say(line)
     else:
         checked = "IR"
     if not found:
-        _collect(
-            found, lambda: print(printable(f"{args.model}: {checked}, all supported; {_compile(args, open_session)}"))
-        )
+        _collect(found, lambda: _say(f"{args.model}: {checked}; {_compile(args, open_session)}"))
     for line in found:
         _say(f"not supported: {line}")
     if found:
-        raise UnsupportedError(f"{args.model}: {checked} checked, {len(found)} things are not supported")
+        things = f"{len(found)} thing{'s are' if len(found) > 1 else ' is'} not supported"
+        raise UnsupportedError(f"{args.model}: {checked}; {things}")
     return OK
 
 

@@ -140,7 +140,8 @@ class Onnx:
 
     `until` is the last opset read (for operators that were removed). `drop` names attributes that say nothing for
     inference (they are read and ignored, and the class's docstring says why). `older` names operators of older opsets
-    that `import_node` maps to this class too.
+    that `import_node` maps to this class too, `variants` those of other domains (and their domain) that have the
+    operator's attributes.
     """
 
     name: str
@@ -149,6 +150,7 @@ class Onnx:
     until: int | None = None
     drop: frozenset[str] = field(default_factory=frozenset[str])
     older: tuple[str, ...] = ()
+    variants: tuple[tuple[str, str], ...] = ()
 
 
 class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterface):

@@ -46,6 +46,17 @@ def saturate(xp: Any, rounded: Array, zero_point: Array | None, dtype: np.dtype[
     return xp.clip(y, limits.min, limits.max).astype(dtype)
 
 
+def quantize_dynamically(xp: Any, x: Array) -> tuple[Array, Array, Array]:
+    """`x` as ui8, the scale, and the zero point as a float; on the device throughout: no value is looked at."""
+    zero = xp.zeros((1,), x.dtype)
+    flat = xp.concatenate([x.reshape(-1), zero])
+    low, high = flat.min(), flat.max()
+    width = xp.where(high == low, x.dtype.type(1), high - low)
+    scale = width / x.dtype.type(255)
+    zero_point = xp.rint(xp.clip(-low / scale, 0, 255))
+    return saturate(xp, xp.rint(x / scale), zero_point, np.dtype(np.uint8)), scale, zero_point
+
+
 def element_numbered(name: str, number: int) -> Attribute:
     """The element type of ONNX's number; raises UnsupportedError for one that nnfuse does not have."""
     if (element := ONNX_ELEMENTS.get(number)) is None:
@@ -218,12 +229,6 @@ class DynamicQuantizeLinearOp(NNOp):
         return tensor(ui8, x.dims), tensor(f32, ()), tensor(ui8, ())
 
     def evaluate(self, xp: Any, x: Array) -> tuple[Array, ...]:
-        """On the device throughout: no value is looked at."""
-        zero = xp.zeros((1,), x.dtype)
-        flat = xp.concatenate([x.reshape(-1), zero])
-        low, high = flat.min(), flat.max()
-        width = xp.where(high == low, x.dtype.type(1), high - low)
-        scale = width / x.dtype.type(255)
-        zero_point = xp.rint(xp.clip(-low / scale, 0, 255))
-        y = saturate(xp, xp.rint(x / scale), zero_point, np.dtype(np.uint8))
+        """See `quantize_dynamically`."""
+        y, scale, zero_point = quantize_dynamically(xp, x)
         return y, xp.asarray(scale), xp.asarray(zero_point).astype(np.uint8)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from xdsl.dialects.builtin import IntegerAttr, TensorType, i64
+import numpy as np
+from xdsl.dialects.builtin import IntegerAttr, TensorType, f32, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
     AttrSizedResultSegments,
@@ -18,9 +19,14 @@ from xdsl.irdl import (
 )
 
 from .base import AnyTensor, Onnx, OnnxNode, integer
+from .cast import CastOp
+from .elementwise import MulOp, SubOp
 from .gate_functions import GateFunction
+from .layout import TransposeOp
+from .quantize import DequantizeLinearOp, DynamicQuantizeLinearOp, quantize_dynamically
 from .recurrence import RecurrentOp, State, Step, Weights
-from .types import Abstract, Array
+from .reshape import UnsqueezeOp
+from .types import Abstract, Array, dims_of
 
 
 def without_clip_of_0(node: OnnxNode) -> OnnxNode:
@@ -31,6 +37,35 @@ def without_clip_of_0(node: OnnxNode) -> OnnxNode:
     if node.attributes.get("clip") == 0:
         del node.attributes["clip"]
     return node
+
+
+def without_quantization(node: OnnxNode) -> OnnxNode:
+    """An LSTM node for ONNX Runtime's DynamicQuantizeLSTM, https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+
+    Of its inputs, w [D, I, 4*H] and r [D, H, 4*H] are i8 or ui8, and 8 to 11 are w's scale and zero point ([D] or
+    [D, 4*H]) and r's.
+    """
+    quantized = node.build(DynamicQuantizeLinearOp, node.required(0))
+    (x,) = node.build(DequantizeLinearOp, *quantized)
+    w, r = (dequantized(node, index, scale) for index, scale in ((1, 8), (2, 10)))
+    node.inputs = [x, w, r, *node.inputs[3:8]]
+    node.attributes["quantize_state"] = 1
+    return node
+
+
+def dequantized(node: OnnxNode, index: int, scale: int) -> SSAValue:
+    """Input `index` as floats, its last two dims swapped; its scale is input `scale`, its zero point the next one."""
+
+    def along_directions(value: SSAValue) -> SSAValue:
+        axes = np.arange(1, 4 - len(dims_of(value.type)))
+        return node.build(UnsqueezeOp, value, node.constant(axes))[0]
+
+    (weight,) = node.build(CastOp, node.required(index), to=f32)
+    if (zero := node.input(scale + 1)) is not None:
+        (zero,) = node.build(CastOp, along_directions(zero), to=f32)
+        (weight,) = node.build(SubOp, weight, zero)
+    (weight,) = node.build(MulOp, weight, along_directions(node.required(scale)))
+    return node.build(TransposeOp, weight, perm=[0, 2, 1])[0]
 
 
 class OneStateOp(RecurrentOp):
@@ -129,10 +164,16 @@ class LSTMOp(RecurrentOp):
     h; peepholes [D, 3*H] (of i, o, f). `i = f(w x + r h + p c + b)`, `f` alike (1 - i with `input_forget`),
     `c = f * c + i * g(w x + r h + b)`, `o = f(w x + r h + p c + b)` of the new c, `h = o * h(c)`.
     `output_sequence` of opsets below 7 says only whether the result is used.
+
+    With `quantize_state`, h is rounded in each step to what DynamicQuantizeLinear makes of it, over all sequences,
+    those that have ended too. So ONNX Runtime's DynamicQuantizeLSTM is this op, x rounded likewise and the weights
+    dequantised; its own rounding is over as many sequences as each of its threads has.
     """
 
     name = "nn.lstm"
-    ONNX: ClassVar = Onnx("LSTM", since=1, drop=frozenset({"output_sequence"}))
+    ONNX: ClassVar = Onnx(
+        "LSTM", drop=frozenset({"output_sequence"}), variants=(("com.microsoft", "DynamicQuantizeLSTM"),)
+    )
     GATES: ClassVar = 4
     DEFAULTS: ClassVar = ("Sigmoid", "Tanh", "Tanh")
 
@@ -145,6 +186,7 @@ class LSTMOp(RecurrentOp):
     initial_c = opt_operand_def(AnyTensor)
     peepholes = opt_operand_def(AnyTensor)
     input_forget = prop_def(IntegerAttr, default_value=IntegerAttr(0, i64))
+    quantize_state = prop_def(IntegerAttr, default_value=IntegerAttr(0, i64))
     result = result_def(AnyTensor)
     final_h = opt_result_def(AnyTensor)
     final_c = opt_result_def(AnyTensor)
@@ -182,16 +224,21 @@ class LSTMOp(RecurrentOp):
 
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
-        """A clip of 0 is none."""
+        """A clip of 0 is none; the quantised form has scales and zero points behind its inputs."""
+        if node.op_type == "DynamicQuantizeLSTM":
+            node = without_quantization(node)
         return super().import_node(without_clip_of_0(node))
 
     def cell(self, xp: Any, weights: Weights, functions: Sequence[GateFunction]) -> Step:
         """The gates i, f and the new value, then c, then the gate o and h."""
         f, g, h_of = functions
-        coupled = bool(integer(self.input_forget))
+        coupled, rounded = bool(integer(self.input_forget)), bool(integer(self.quantize_state))
 
         def step(gates: Array, state: State) -> State:
             h, c = state
+            if rounded:
+                y, scale, zero_point = quantize_dynamically(xp, h)
+                h = (y.astype(h.dtype) - zero_point) * scale
             i, o, forget, new = xp.split(gates + weights.recur(xp, h, 0, 4), 4, axis=1)
             i = f(xp, self.clipped(xp, i + weights.peep(c, 0)))
             forget = 1 - i if coupled else f(xp, self.clipped(xp, forget + weights.peep(c, 2)))

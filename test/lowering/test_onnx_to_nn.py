@@ -278,6 +278,19 @@ def test_symbolic_dims_keep_their_names_and_are_bound_per_run() -> None:
         np.testing.assert_array_equal(result, np.full((n, 3), 3, np.float32))
 
 
+@pytest.mark.parametrize("nameless", ["?", "None", "-1"])
+def test_dims_without_a_name_need_not_be_equal(nameless: str) -> None:
+    """Paddle calls every unknown size "?", also that of a height and a width: each is a dim of its own."""
+    model = network("y = Relu(x)", "float[N,A,B] x")
+    for axis in (1, 2):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = nameless
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", 1, ["N", nameless, nameless]))
+    session = Session(model)
+    assert session.get_inputs()[0].shape == ("N", "x_dim_1", "x_dim_2")
+    x = np.arange(-3, 3, dtype=np.float32).reshape(1, 2, 3)
+    np.testing.assert_array_equal(session.run(None, {"x": x})[0], np.maximum(x, 0))
+
+
 def test_negative_declared_sizes_are_symbolic() -> None:
     model = network("y = Relu(x)")
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1

@@ -1,16 +1,20 @@
 """onnx.backend.test through `nnfuse.runtime.onnx_backend`; its node tests also with symbolic dims and constant inputs.
 
 What is skipped is decided by the importer alone, never by a test's name: a test whose model uses what is not claimed
-raises UnsupportedError in `prepare`. Everything else must pass.
+raises UnsupportedError in `prepare`. Everything else must pass. not_passing.txt lists what is skipped on the CPU, and
+why, for people: a case that is skipped for another reason than stands there, or that is listed and passes, fails.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import unittest
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +35,51 @@ with warnings.catch_warnings():
 
 FULL = bool(os.environ.get("NNFUSE_FULL"))
 """Whether every case runs in every variant."""
+
+LIST = Path(__file__).with_name("not_passing.txt")
+"""The cases that do not pass on the CPU; list_not_passing.py writes it."""
+
+
+def read_list() -> tuple[str, dict[str, str]]:
+    """The version of onnx that LIST is of, and the reason of each case in it."""
+    reasons: dict[str, str] = {}
+    heading, *lines = LIST.read_text().splitlines()
+    reason = ""
+    for line in filter(None, lines):
+        if line.startswith(" "):
+            reasons[line.strip()] = reason
+        else:
+            reason = line
+    return heading.split()[2].rstrip(":"), reasons
+
+
+def reason_of(skip: unittest.SkipTest) -> str:
+    """Why a case is skipped, without the counts and names of the nodes."""
+    return re.sub(r" \(\d+, first [^)]*\)|^\d+ operator\(s\) are ", "", str(skip))
+
+
+LIST_VERSION, NOT_PASSING = read_list()
+
+
+def as_listed(name: str, case: Callable[[Any], None]) -> Callable[[Any], None]:
+    """`case`, failing where NOT_PASSING is wrong about it; of another version of onnx than it is of, `case` itself."""
+    if onnx.__version__ != LIST_VERSION:
+        return case
+
+    @wraps(case)
+    def run(self: unittest.TestCase) -> None:
+        listed = NOT_PASSING.get(name, "passes")
+        try:
+            case(self)
+            found = "passes"
+        except unittest.SkipTest as e:
+            found = reason_of(e)
+            if found == listed:
+                raise
+        if found != listed:
+            self.fail(f"{LIST.name} says: {listed}; found: {found} (python test/onnx/list_not_passing.py writes it)")
+
+    return run
 
 
 class Suite(NnfuseBackend):
@@ -156,6 +205,8 @@ def cases(backend: type[Suite], suffix: str = "") -> Iterator[tuple[str, type[un
         if variant:
             members = {n: f for n, f in members.items() if kind == "Node" and not n.endswith("_expanded_cpu")}
             members = {n: f for n, f in members.items() if FULL or zlib.crc32(n.encode()) % 4 == 0}
+        if backend is Suite:
+            members = {n: as_listed(n.removesuffix(device), f) for n, f in members.items()}
         if members:
             members["pytestmark"] = [pytest.mark.usefixtures("onnx_home")]
             if gpu:
@@ -186,3 +237,10 @@ globals().update(cases(Suite))
 globals().update(cases(OnCuda, "OnCuda"))
 globals().update(cases(SymbolicDims, "SymbolicDims"))
 globals().update(cases(ConstantInputs, "ConstantInputs"))
+
+
+@pytest.mark.skipif(onnx.__version__ != LIST_VERSION, reason=f"{LIST.name} is of onnx {LIST_VERSION}")
+def test_listed_cases_exist() -> None:
+    """Nothing is listed that the suite has not."""
+    known = {n.removesuffix("_cpu") for _, case in cases(Suite) for n in vars(case)}
+    assert NOT_PASSING and not NOT_PASSING.keys() - known

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, parser
 
 from nnfuse.dialects.nn.activations import ReluOp
 from nnfuse.runtime import session as session_module
@@ -296,18 +296,30 @@ def test_compare_warns_of_constant_outputs(run_fuse_run: Run, write_model: Write
     )
 
 
+def test_compare_of_a_network_that_rounds_to_integers(run_fuse_run: Run) -> None:
+    """It is judged by its relative L2 error: a value rounded the other way is far beyond the tolerance of f32."""
+    graph = """g (float[4,8] x) => (float[4,8] y)
+    { q, s, z = DynamicQuantizeLinear(x) d = DequantizeLinear(q, s, z) y = Sin(d) }"""
+    onnx.save(parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {graph}'), "net.onnx")
+    code, out, err = run_fuse_run("net.onnx", "--compare")
+    assert (code, out.splitlines()[1].split()[-1]) == (0, "ok"), err
+    assert "the relative L2 error of float32 is at most 0.02" in out
+
+
 def test_check_of_a_good_model(run_fuse_run: Run, conv_model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A summary; nothing runs, and no weight is read."""
     monkeypatch.setattr(session_module, "Program", None)
     code, out, err = run_fuse_run(conv_model, "--dim", "N=2", "--check")
     assert (code, err) == (0, "")
-    assert re.fullmatch(
-        r"conv.onnx: 3 nodes, all supported; compiled for x 2x2x6x6: \d+ operations in an arena of \d+ bytes\n", out
-    )
+    counts = "conv.onnx: 3 nodes: 3 supported, 0 expanded, 0 unsupported"
+    first, last = out.splitlines()
+    assert first == "supported: Conv 1, Relu 1, Shape 1"
+    compiled = r"compiled for x 2x2x6x6: \d+ operations in an arena of \d+ bytes"
+    assert re.fullmatch(f"{counts}; {compiled}", last)
     hint = "(--dim N=SIZE, or --shape, or --input)"
     summary = f"not compiled: x: the input is Nx2x6x6: no size is given for N {hint}"
-    assert run_fuse_run(conv_model, "--check") == (0, f"conv.onnx: 3 nodes, all supported; {summary}\n", "")
-    assert run_fuse_run("-", "--check", "--dim", "value_0_dim_0=2", text=RELU)[1].startswith("-: IR, all supported; ")
+    assert run_fuse_run(conv_model, "--check") == (0, f"{first}\n{counts}; {summary}\n", "")
+    assert run_fuse_run("-", "--check", "--dim", "value_0_dim_0=2", text=RELU)[1].startswith("-: IR; compiled for ")
 
 
 def test_check_lists_everything(run_fuse_run: Run) -> None:
@@ -327,13 +339,49 @@ def test_check_lists_everything(run_fuse_run: Run) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), "net.onnx")
     code, out, err = run_fuse_run("net.onnx", "--check", "--precision", "bf16")
     assert out.splitlines() == [
+        "supported: Relu 1",
         "not supported: precision 'bf16' needs the device cuda",
-        "not supported: the operator my.domain.Strange is not supported: 2 nodes, first strange1",
+        "not supported: the operator my.domain.Strange is not supported: 2 nodes: strange1, strange2",
         "not supported: the operator StringNormalizer is not supported: strings1",
-        "not supported: Dropout in training_mode is not supported (export it for inference): 2 nodes, first drop1",
+        "not supported: Dropout in training_mode is not supported (export it for inference): 2 nodes: drop1, drop2",
     ]
-    checked = "6 nodes (1 of them read from nodes that are not, and were checked in part) checked"
-    assert (code, err) == (2, f"fuse-run: net.onnx: {checked}, 4 things are not supported\n")
+    counts = "6 nodes: 1 supported, 0 expanded, 5 unsupported (1 read from those, and were checked in part)"
+    assert (code, err) == (2, f"fuse-run: net.onnx: {counts}; 4 things are not supported\n")
+
+
+def test_check_of_functions(run_fuse_run: Run) -> None:
+    """Calls are expanded, by the model's functions or ONNX's bodies, unless a node of the body is not supported."""
+    graph = """<ir_version: 10, opset_import: ["": 18, "my": 1]>
+    g (float[2,4] x) => (float[2,4] y)
+    { [r1] a = my.twice(x) [r2] b = my.twice(a) [n] c = NegativeLogLikelihoodLoss<reduction="none">(b, t)
+      d = Relu(b) [s] y = my.text(d) }
+    <opset_import: ["": 18], domain: "my"> twice (v) => (w) { w = Add(v, v) }
+    <opset_import: ["": 18], domain: "my"> text (v) => (w) { u = Add(v, v) [inner] w = StringNormalizer(u) }"""
+    model = parser.parse_model(graph)
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros((2,), np.int64), "t"))
+    onnx.save(model, "net.onnx")
+    code, out, err = run_fuse_run("net.onnx", "--check")
+    assert out.splitlines() == [
+        "supported: Relu 1",
+        "expanded: my.twice by a function of the model: 2 nodes: r1, r2",
+        "expanded: NegativeLogLikelihoodLoss by its function body in ONNX: n",
+        "not supported: the operator StringNormalizer is not supported: s/inner",
+    ]
+    counts = "5 nodes: 1 supported, 3 expanded, 1 unsupported"
+    assert (code, err) == (2, f"fuse-run: net.onnx: {counts}; 1 thing is not supported\n")
+
+
+def test_check_names_a_few_nodes_of_many(run_fuse_run: Run) -> None:
+    """Of more than five the others are counted."""
+    nodes = [helper.make_node("Strange", ["x"], [f"y{i}"], domain="my") for i in range(7)]
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [2]) for n in ("x", "y0")]
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("my", 1)]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:])
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), "net.onnx")
+    listed = "7 nodes: y0, y1, y2, y3, y4 and 2 more"
+    assert (
+        run_fuse_run("net.onnx", "--check")[1] == f"not supported: the operator my.Strange is not supported: {listed}\n"
+    )
 
 
 def test_tables_are_plain_text(capsys: pytest.CaptureFixture[str]) -> None:

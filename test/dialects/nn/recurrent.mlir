@@ -10,6 +10,7 @@ func.func @recurrent(%x: tensor<5x3x4xf32>, %w: tensor<1x6x4xf32>, %r: tensor<1x
   %2, %h2 = nn.gru %x, %wg, %rg linear_before_reset = 1 direction = "bidirectional" : (tensor<5x3x4xf32>, tensor<2x18x4xf32>, tensor<2x18x6xf32>) -> (tensor<5x2x3x6xf32>, tensor<2x3x6xf32>)
   %3, %h3, %c3 = nn.lstm %x, %wl, %rl initial_c %h peepholes %p input_forget = 1 : (tensor<5x3x4xf32>, tensor<1x24x4xf32>, tensor<1x24x6xf32>, tensor<1x3x6xf32>, tensor<1x18xf32>) -> (tensor<5x1x3x6xf32>, tensor<1x3x6xf32>, tensor<1x3x6xf32>)
   %4, %h4 = nn.lstm %x, %wl, %rl layout = 1 : (tensor<5x3x4xf32>, tensor<1x24x4xf32>, tensor<1x24x6xf32>) -> (tensor<5x3x1x6xf32>, tensor<5x1x6xf32>)
+  %5 = nn.lstm %x, %wl, %rl quantize_state = 1 : (tensor<5x3x4xf32>, tensor<1x24x4xf32>, tensor<1x24x6xf32>) -> tensor<5x1x3x6xf32>
   func.return
 }
 
@@ -19,5 +20,6 @@ func.func @recurrent(%x: tensor<5x3x4xf32>, %w: tensor<1x6x4xf32>, %r: tensor<1x
 // CHECK-NEXT:   %2, %h2 = nn.gru %x, %wg, %rg linear_before_reset = 1 direction = "bidirectional" : (tensor<5x3x4xf32>, tensor<2x18x4xf32>, tensor<2x18x6xf32>) -> (tensor<5x2x3x6xf32>, tensor<2x3x6xf32>)
 // CHECK-NEXT:   %3, %h3, %c3 = nn.lstm %x, %wl, %rl initial_c %h peepholes %p input_forget = 1 : (tensor<5x3x4xf32>, tensor<1x24x4xf32>, tensor<1x24x6xf32>, tensor<1x3x6xf32>, tensor<1x18xf32>) -> (tensor<5x1x3x6xf32>, tensor<1x3x6xf32>, tensor<1x3x6xf32>)
 // CHECK-NEXT:   %4, %h4 = nn.lstm %x, %wl, %rl layout = 1 :
+// CHECK-NEXT:   %5 = nn.lstm %x, %wl, %rl quantize_state = 1 :
 
 // LENS: sequence_lens is 4 where 3 is needed

@@ -226,3 +226,48 @@ def test_lengths_beyond_the_steps(check_node):
     inputs[4] = np.array([1, 6, 2], np.int32)
     with pytest.raises(CompileError, match="node: a number of sequence_lens is not within 0 and the 5 steps of"):
         check_node("RNN", inputs)
+
+
+def quantized_operands(direction, element, per_column, seed=7):
+    """Those of an LSTM without sequence_lens: w [D, I, 4*H] and r [D, H, 4*H] of `element`, their scales and zeros.
+
+    i8 weights stay below 64: ONNX Runtime's products of u8 and i8 saturate on some processors.
+    """
+    rng, d = np.random.default_rng(seed), DIRECTIONS[direction]
+    x, _, _, b, _, h, c, p = operands("LSTM", direction)
+    low, high = (0, 256) if element is np.uint8 else (-63, 64)
+    dims = (d, 4 * HIDDEN) if per_column else (d,)
+    w, r = (rng.integers(low, high, (d, n, 4 * HIDDEN)).astype(element) for n in (INPUTS, HIDDEN))
+    scales = [rng.uniform(0.002, 0.008, dims).astype(np.float32) for _ in "wr"]
+    zero = np.full(dims, 131 if element is np.uint8 else 0, element)  # ONNX Runtime wants one for all columns
+    return [x, w, r, b, None, h, c, p, scales[0], zero, scales[1], zero]
+
+
+@every_direction
+@pytest.mark.parametrize("element", [np.uint8, np.int8])
+@pytest.mark.parametrize("per_column", [False, True])
+def test_dynamically_quantized(check_node, direction, element, per_column):
+    """ONNX Runtime's own operator: x and, in each step, h are rounded to 8 bits."""
+    values = quantized_operands(direction, element, per_column)
+    given = dict(opset=1, outputs=3, domain="com.microsoft", symbolic=(0,), constants=(1, 2, 8, 9, 10, 11))
+    results = check_node("DynamicQuantizeLSTM", values, attributes(direction), **given)
+    w, r = (
+        (v.astype(np.float32) - z.reshape(len(z), 1, -1)) * s.reshape(len(s), 1, -1)
+        for v, s, z in ((values[1], *values[8:10]), (values[2], *values[10:12]))
+    )
+    exact = [values[0], w.swapaxes(1, 2), r.swapaxes(1, 2), *values[3:8]]
+    plain = check_node("LSTM", exact, attributes(direction), outputs=3)
+    assert 1e-5 < np.abs(results[0] - plain[0]).max() < 0.05, "what was rounded is close to what was not"
+
+
+def test_dynamically_quantized_refusals(check_node):
+    values = quantized_operands("forward", np.uint8, False)
+    given = dict(opset=1, domain="com.microsoft", against_ort=False)
+    with pytest.raises(CompileError, match=r"node: DynamicQuantizeLSTM has no attribute 'strange'"):
+        check_node("DynamicQuantizeLSTM", values, {"strange": 1}, **given)
+    with pytest.raises(
+        CompileError, match=r"node: the attribute 'clip' of DynamicQuantizeLSTM is not of the type FLOAT"
+    ):
+        check_node("DynamicQuantizeLSTM", values, {"clip": "x"}, **given)
+    with pytest.raises(CompileError, match=r"node: DynamicQuantizeLSTM needs its input 8, which is missing"):
+        check_node("DynamicQuantizeLSTM", values[:8], {}, **given)

