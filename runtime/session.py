@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -38,6 +40,11 @@ FUSE = "canonicalize,fold-affine,fold-pad,fuse-activation,canonicalize"
 
 FINISH = "hoist-parameters,plan-memory"
 """What ends every pipeline."""
+
+MAX_PROGRAMS = 16
+"""How many programs a session keeps by default."""
+
+LOG = logging.getLogger("nnfuse")
 
 PRECISIONS = ("f32", "tf32", "f16", "bf16")
 """f32 as it stands, on every device; the others on `cuda`."""
@@ -104,6 +111,7 @@ class Session:
         precision: str = "f32",
         parameters: str | None = None,
         max_bytes: int = MAX_BYTES,
+        max_programs: int = MAX_PROGRAMS,
         tune: bool = False,
         progress: Progress | None = None,
     ):
@@ -111,16 +119,19 @@ class Session:
 
         `device` is `cpu` or `cuda`; `precision` `f32` or (on cuda) `tf32`, `f16` or `bf16`: inputs and outputs stay
         f32, and so do the sums of products, softmax, norms and reductions inside. `parameters` overrides the IR's
-        parameter file; `max_bytes` limits every value's size. With `tune` (on cuda), the first run for some shapes
-        times every way to compute each layer and keeps the fastest, also on disk (see tuning_cache.py); `progress`
-        is told. Raises CompileError and UnsupportedError.
+        parameter file; `max_bytes` limits every value's size. A session keeps the programs of the `max_programs` input
+        shapes used last; that it drops one is logged as a warning. With `tune` (on cuda), the first run for some
+        shapes times every way to compute each layer and keeps the fastest, also on disk (see tuning_cache.py);
+        `progress` is told. Raises CompileError and UnsupportedError.
         """
         check_precision(precision, device)
         if tune and device != "cuda":
             raise UnsupportedError(f"there is nothing to tune on the device {device}", hint="device cuda")
+        if max_programs < 1:
+            raise CompileError(f"max_programs must be positive, but is {max_programs}")
         self._tune, self._progress = tune, progress or silent
         self.device, self.precision, self.max_bytes = device, precision, max_bytes
-        self._fuse = fuse
+        self._fuse, self._max_programs = fuse, max_programs
         self._backend = get_backend(device)
         self._context = new_context()
         self.module, self._parameters = load(model, self._context, parameters)
@@ -129,7 +140,7 @@ class Session:
             run_passes(self.module, FUSE, self._context)
         name_dims(main_function(self.module))
         self._prepared: dict[str, Array] = {}
-        self._programs: dict[tuple[tuple[int, ...], ...], Program] = {}
+        self._programs: OrderedDict[tuple[tuple[int, ...], ...], Program] = OrderedDict()
         self._lock = threading.Lock()
         self._inputs = self._values(inputs=True)
         self._dtypes = [dtype_of(as_tensor(t).element_type) for t in main_function(self.module).function_type.inputs]
@@ -157,12 +168,30 @@ class Session:
         return picked if on_device else [r if isinstance(r, np.ndarray) else r.get() for r in picked]
 
     def program(self, shapes: Sequence[tuple[int, ...]]) -> Program:
-        """The program for inputs of these shapes, compiled at the first call and kept."""
+        """The program for inputs of these shapes, compiled at the first call and kept while it is among the last used.
+
+        A program that is dropped still runs to its end where it is running.
+        """
         key = tuple(tuple(s) for s in shapes)
         with self._lock:
             if key not in self._programs:
-                self._programs[key] = self._compile(key)
+                program = self._compile(key)
+                self._make_room()
+                self._programs[key] = program
+            self._programs.move_to_end(key)
             return self._programs[key]
+
+    def _make_room(self) -> None:
+        """Drop the program used longest ago where another would be one too many."""
+        if len(self._programs) < self._max_programs:
+            return
+        shapes, _ = self._programs.popitem(last=False)
+        inputs = ", ".join(f"{v.name} {format_dims(s)}" for v, s in zip(self._inputs, shapes, strict=True))
+        LOG.warning(
+            "the program for %s is dropped, as %d are kept: these shapes would be compiled again (max_programs)",
+            inputs or "no inputs",
+            self._max_programs,
+        )
 
     def compile(self, shapes: Sequence[tuple[int, ...]]) -> ModuleOp:
         """The planned module for inputs of these shapes; no parameter is read."""

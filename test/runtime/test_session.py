@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -370,6 +371,45 @@ def test_programs_are_kept_per_shape_and_share_what_is_prepared(network: Any, mo
     ours, theirs = ({id(a) for op, a in p.fixed.items() if a.size > 16} for p in (one, two))
     assert ours and ours == theirs
     assert any(name.startswith("prepared.") for name in session._prepared)
+
+
+def test_the_program_used_longest_ago_is_dropped(network: Any, close: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """One warning line for each; the next run with those shapes compiles again and is as right as before."""
+    model, x, truths = network
+    session = Session(model, max_programs=2)
+    shapes = {n: [(n, *x.shape[1:])] for n in (1, 2, 3)}
+    first = session.program(shapes[1])
+    second = session.program(shapes[2])
+    assert session.program(shapes[1]) is first and not caplog.records
+    session.program(shapes[3])
+    (record,) = caplog.records
+    assert record.name == "nnfuse" and record.getMessage() == (
+        "the program for x 2x3x6x5 is dropped, as 2 are kept: these shapes would be compiled again (max_programs)"
+    )
+    assert session.program(shapes[1]) is first
+    assert session.program(shapes[2]) is not second
+    check(session, x, truths, close)
+
+
+def test_more_shapes_than_programs_from_several_threads(network: Any, close: Any) -> None:
+    """Programs are dropped while others run them."""
+    model, x, truths = network
+    session = Session(model, max_programs=1)
+
+    def run(count: int) -> None:
+        for _ in range(5):
+            check(session, x[:count], [t[:count] for t in truths], close)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(run, 1 + i % len(x)) for i in range(8)]:
+            done.result()
+    assert len(session._programs) == 1
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_a_session_keeps_one_program_at_least(count: int, network: Any) -> None:
+    with pytest.raises(CompileError, match=f"^max_programs must be positive, but is {count}$"):
+        Session(network[0], max_programs=count)
 
 
 def test_the_pipeline_is_what_ran(network: Any) -> None:
