@@ -24,7 +24,10 @@ Shape = tuple[int, ...]
 
 @dataclass
 class Graph:
-    """A graph under construction. `values` are what a next node may read, each with its dims behind N."""
+    """A graph under construction. `values` are what a next node may read, each with its dims behind N.
+
+    While it is `straight`, nodes read the last value only.
+    """
 
     rng: np.random.Generator
     opset: int
@@ -32,6 +35,7 @@ class Graph:
     weights: list[onnx.TensorProto] = field(default_factory=list[onnx.TensorProto])
     values: list[tuple[str, Shape]] = field(default_factory=list[tuple[str, Shape]])
     batch_wise: bool = True
+    straight: bool = False
 
     def chance(self, probability: float = 0.5) -> bool:
         return bool(self.rng.random() < probability)
@@ -45,7 +49,7 @@ class Graph:
 
     def pick(self, suits: Callable[[Shape], bool] = lambda _: True) -> tuple[str, Shape] | None:
         """A value of a suitable shape, mostly the last one."""
-        if not self.chance(0.25) and suits(self.values[-1][1]):
+        if (self.straight or self.chance(0.75)) and suits(self.values[-1][1]):
             return self.values[-1]
         fitting = [v for v in self.values if suits(v[1])]
         return self.choice(fitting) if fitting else None
@@ -103,18 +107,21 @@ class RandomModel:
 
 
 def random_model(seed: int, batch: int, symbolic: bool = True) -> RandomModel:
-    """The graph of `seed`: one or two inputs, 2 to 14 steps, one to four outputs."""
+    """The graph of `seed`: one or two inputs, of 2 to 16 values and more; what no node reads is an output, mostly."""
     rng = np.random.default_rng(seed)
     g = Graph(rng, int(rng.choice(OPSETS)))
     inputs = {f"x{i}": random_input(g) for i in range(2 if g.chance(0.2) else 1)}
     g.values += inputs.items()
-    count, tries = g.integer(2, 14), 0
+    count, tries = g.integer(2, 16), 0
     while tries < 4 * count and len(g.values) < count + len(inputs):
         g.choice(STEPS)(g)
         tries += 1
-    outputs = dict(g.values[-1:])
-    if g.chance(0.5):
-        outputs |= dict(g.choice(g.values) for _ in range(g.integer(1, 3)))
+    read = {name for node in g.nodes for name in node.input}
+    outputs = dict(v for v in g.values if v[0] not in read) or dict(g.values[-1:])
+    if g.chance(0.3):  # nodes that nothing needs
+        outputs = dict([g.choice(list(outputs.items()))])
+    if g.chance(0.3):  # what other nodes read too
+        outputs |= dict(g.choice(g.values) for _ in range(2))
     for name in inputs.keys() & outputs.keys():
         outputs[g.node("Identity", [name])] = outputs.pop(name)
     dim = "N" if symbolic else batch

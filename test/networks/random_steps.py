@@ -12,7 +12,7 @@ Shape = tuple[int, ...]
 
 
 def spatial(shape: Shape) -> bool:
-    return len(shape) >= 2
+    return 2 <= len(shape) <= 4
 
 
 def plane(shape: Shape) -> bool:
@@ -397,10 +397,30 @@ def attention(g: Any) -> None:
         g.emit(g.node("MatMul", [g.node("Softmax", [scores], axis=-1), x]), shape)
 
 
+FOLLOWERS: list[Callable[[Any], None]] = [
+    *[with_constant] * 3, *[batch_norm] * 2, *[unary] * 4, newer_unary, *[clip] * 2, *[spelled_activation] * 2,
+    *[with_value] * 2, sandwich, transpose, reshape,
+]  # fmt: skip
+"""What stands behind a convolution or a product in real networks."""
+
+
+def block(g: Any) -> None:
+    """A convolution, product or batch-norm, perhaps padded, and a chain of what may be folded into it."""
+    before = len(g.values)
+    if g.chance(0.25):
+        pad(g)
+    g.straight = len(g.values) > before
+    g.choice([conv, conv, conv, conv_transpose, dense, dense, batch_norm])(g)
+    g.straight = len(g.values) > before
+    for _ in range(g.integer(1, 4)):
+        g.choice(FOLLOWERS)(g)
+    g.straight = False
+
+
 STEPS: list[Callable[[Any], None]] = [
-    *[conv] * 8, conv_same, conv_transpose, conv_transpose, *[pool] * 2, global_pool, reduce_some, *[dense] * 5,
-    *[batch_norm] * 4, *[with_constant] * 5, *[with_value] * 4, *[unary] * 6, *[newer_unary] * 2, *[clip] * 3,
-    *[spelled_activation] * 3, softmax, layer_norm, layer_norm, instance_norm, *[transpose] * 2, *[sandwich] * 2,
+    *[block] * 16, *[conv] * 4, conv_same, conv_transpose, conv_transpose, *[pool] * 2, global_pool, reduce_some,
+    *[dense] * 3, batch_norm, *[with_constant] * 2, *[with_value] * 4, *[unary] * 3, newer_unary, clip,
+    spelled_activation, softmax, layer_norm, layer_norm, instance_norm, *[transpose] * 2, *[sandwich] * 2,
     *[reshape] * 3, *[concat] * 2, split, split, *[slice_] * 2, *[pad] * 3, mix, squeeze_excite, attention,
 ]  # fmt: skip
 """Each as often as its layer deserves."""
