@@ -90,6 +90,13 @@ def replace(
             rewriter.erase(producer)
 
 
+def recognise(rewriter: PatternRewriter, op: Operation, new: Operation, absorbed: Sequence[Operation]) -> None:
+    """Replace `op` and the operations `absorbed`, which spell `new` out, by it, and remark that."""
+    name = node_name(op)
+    replace(rewriter, op, new, absorbed=absorbed)
+    remark(f"{'+'.join(location_names(new.location)) or name} recognised as {new.name}")
+
+
 @contextmanager
 def collect_remarks() -> Generator[list[str]]:
     """While open, fusing passes append a line for each fusion and each near miss to the list it yields."""

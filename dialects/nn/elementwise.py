@@ -140,6 +140,13 @@ class AddOp(BinaryOp):
         """`a + b`"""
         return a + b
 
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        """The bias of a layer normalisation."""
+        from .norm_patterns import BiasOfLayerNormalization
+
+        return (BiasOfLayerNormalization(),)
+
 
 @irdl_op_definition
 class SubOp(BinaryOp):
@@ -166,10 +173,11 @@ class MulOp(BinaryOp):
 
     @classmethod
     def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
-        """SiLU, HardSwish and GELU, as exporters write them."""
+        """SiLU, HardSwish, Mish, GELU and layer normalisation, as exporters write them."""
         from .gate_patterns import FuseGate
+        from .norm_patterns import FuseLayerNormalization
 
-        return (FuseGate(),)
+        return FuseGate(), FuseLayerNormalization()
 
 
 @irdl_op_definition

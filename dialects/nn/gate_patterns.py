@@ -1,28 +1,42 @@
-"""Activations that exporters spell as `x` times a gate of `x`: SiLU, HardSwish and GELU become one op each."""
+"""Activations that exporters spell as `x` times a gate of `x`: SiLU, HardSwish, Mish and GELU become one op each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import permutations
-from math import isclose, sqrt
+from itertools import permutations, product
+from math import isclose, pi, sqrt
 from typing import Any, cast
 
 import ml_dtypes
+import numpy as np
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern
 
-from ...rewriting import replace
-from .activations import ActivationOp, GeluOp, HardSigmoidOp, HardSwishOp, SigmoidOp, SwishOp
+from ...rewriting import recognise
+from .activations import (
+    ActivationOp,
+    GeluOp,
+    HardSigmoidOp,
+    HardSwishOp,
+    MishOp,
+    SigmoidOp,
+    SoftplusOp,
+    SwishOp,
+    TanhOp,
+)
 from .base import number
 from .clip import ClipOp, clamp_bounds
 from .constant import constant_array
-from .elementwise import AddOp, DivOp, MulOp
+from .elementwise import AddOp, DivOp, MulOp, PowOp, SubOp
 from .types import dtype_of, element_type, is_float
 from .unary import ErfOp
 
 MAX_OPS = 4
 """How many multiplications and divisions are looked through: a gate's spelling has three at most."""
+
+MAX_TERMS = 10
+"""How many operations on the way to a gate's argument are looked through: GELU's has seven."""
 
 
 @dataclass
@@ -52,46 +66,113 @@ class Product:
             self.factors.append(value)
 
 
+@dataclass
+class Polynomial:
+    """`terms` (degree -> coefficient) of some value, computed by `ops` (the last one first)."""
+
+    terms: dict[int, float]
+    ops: list[Operation] = field(default_factory=list[Operation])
+
+    def near(self, terms: dict[int, float], element: Attribute) -> bool:
+        """Whether these are its terms, but for the rounding of a float type."""
+        return self.terms.keys() == terms.keys() and all(near(self.terms[d], c, element) for d, c in terms.items())
+
+
+def polynomial(value: SSAValue, x: SSAValue) -> Polynomial | None:
+    """`value` as a polynomial in `x` with constant coefficients; None where it is none, or others read its parts."""
+    ops: list[Operation] = []
+    terms = _terms(value, x, ops)
+    return None if terms is None or value.type != x.type else Polynomial({d: c for d, c in terms.items() if c}, ops)
+
+
+def _terms(value: SSAValue, x: SSAValue, ops: list[Operation]) -> dict[int, float] | None:
+    if value == x:
+        return {1: 1.0}
+    if (constant := constant_number(value)) is not None:
+        return {0: constant}
+    op = value.owner
+    if not isinstance(op, AddOp | SubOp | MulOp | DivOp | PowOp) or not value.has_one_use() or len(ops) == MAX_TERMS:
+        return None
+    ops.append(op)
+    a, b = _terms(op.a, x, ops), _terms(op.b, x, ops)
+    if a is None or b is None:
+        return None
+    if isinstance(op, AddOp | SubOp):
+        sign = 1 if isinstance(op, AddOp) else -1
+        return {d: a.get(d, 0.0) + sign * b.get(d, 0.0) for d in a.keys() | b.keys()}
+    if isinstance(op, MulOp):
+        return _product(a, b)
+    if b.keys() != {0}:
+        return None
+    if isinstance(op, DivOp):
+        return {d: c / b[0] for d, c in a.items()} if b[0] else None
+    return _product(a, _product(a, a)) if b[0] == 3 else _product(a, a) if b[0] == 2 else None
+
+
+def _product(a: dict[int, float], b: dict[int, float]) -> dict[int, float]:
+    terms: dict[int, float] = {}
+    for (i, c), (j, d) in product(a.items(), b.items()):
+        terms[i + j] = terms.get(i + j, 0.0) + c * d
+    return terms
+
+
 @dataclass(frozen=True)
 class Gate:
-    """`gate(x) * x * scale` is `activation(x)`; the gate is computed by `ops`, the last one first."""
+    """`gate(x) * x * scale` is `activation(x) {fields}`; the gate is computed by `ops`, the last one first."""
 
     activation: type[ActivationOp]
     scale: float
     ops: tuple[Operation, ...]
+    fields: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 def sigmoid_gate(x: SSAValue, gate: SSAValue) -> Gate | None:
-    """`sigmoid(x)`, of SiLU."""
+    """`sigmoid(alpha * x)`, of SiLU (alpha = 1) and its kin."""
     op = gate.owner
-    return Gate(SwishOp, 1, (op,)) if isinstance(op, SigmoidOp) and op.x == x else None
+    if not isinstance(op, SigmoidOp) or (inner := polynomial(op.x, x)) is None or set(inner.terms) != {1}:
+        return None
+    alpha = inner.terms[1]
+    if float(np.float32(alpha)) != alpha:
+        return None
+    return Gate(SwishOp, 1, (op, *inner.ops), {"alpha": alpha})
+
+
+def tanh_gate(x: SSAValue, gate: SSAValue) -> Gate | None:
+    """`tanh(softplus(x))`, of Mish."""
+    op = gate.owner
+    if not isinstance(op, TanhOp) or not isinstance(soft := op.x.owner, SoftplusOp) or not op.x.has_one_use():
+        return None
+    return Gate(MishOp, 1, (op, soft)) if soft.x == x else None
 
 
 def hard_gate(x: SSAValue, gate: SSAValue) -> Gate | None:
-    """`clip(x + 3, 0, 6)` or `hard_sigmoid(x) {alpha = 1/6, beta = 1/2}`, of HardSwish."""
-    op = gate.owner
+    """`clip(x + 3, 0, 6)`, `clip(x / 6 + 1/2, 0, 1)` or `hard_sigmoid(x) {alpha = 1/6, beta = 1/2}`, of HardSwish."""
+    op, element = gate.owner, element_type(x.type)
     if isinstance(op, HardSigmoidOp) and op.x == x:
         same = near(number(op.alpha), 1 / 6, op.alpha.type) and number(op.beta) == 0.5
         return Gate(HardSwishOp, 1, (op,)) if same else None
-    if not isinstance(op, ClipOp) or clamp_bounds(op) != (0, 6):
+    if not isinstance(op, ClipOp) or (inner := polynomial(op.x, x)) is None:
         return None
-    shifted = sum_with(op.x, 3)
-    return Gate(HardSwishOp, 1 / 6, (op, shifted[0])) if shifted is not None and shifted[1] == x else None
-
-
-def erf_gate(x: SSAValue, gate: SSAValue) -> Gate | None:
-    """`erf(x / sqrt(2)) + 1`, of GELU."""
-    total = sum_with(gate, 1)
-    if total is None or not isinstance(erf := total[1].owner, ErfOp) or not total[1].has_one_use():
+    low, high = clamp_bounds(op) or (0, 0)
+    if low != 0 or not 0 < high < np.inf or not inner.near({0: high / 2, 1: high / 6}, element):
         return None
-    inner = Product()
-    inner.multiply(erf.x)
-    if inner.factors != [x] or not near(inner.scale, sqrt(0.5), element_type(x.type)):
+    return Gate(HardSwishOp, 1 / high, (op, *inner.ops))
+
+
+def gelu_gate(x: SSAValue, gate: SSAValue) -> Gate | None:
+    """`erf(x / sqrt(2)) + 1` or `tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)) + 1`, of GELU."""
+    total, element = sum_with(gate, 1), element_type(x.type)
+    if total is None or not isinstance(curve := total[1].owner, ErfOp | TanhOp) or not total[1].has_one_use():
         return None
-    return Gate(GeluOp, 0.5, (total[0], erf, *inner.ops))
+    terms = {1: sqrt(0.5)} if isinstance(curve, ErfOp) else {1: sqrt(2 / pi), 3: 0.044715 * sqrt(2 / pi)}
+    inner = polynomial(curve.x, x)
+    if inner is None or not inner.near(terms, element):
+        return None
+    approximate = "none" if isinstance(curve, ErfOp) else "tanh"
+    return Gate(GeluOp, 0.5, (total[0], curve, *inner.ops), {"approximate": approximate})
 
 
-GATES: tuple[Callable[[SSAValue, SSAValue], Gate | None], ...] = (sigmoid_gate, hard_gate, erf_gate)
+GATES: tuple[Callable[[SSAValue, SSAValue], Gate | None], ...] = (sigmoid_gate, tanh_gate, hard_gate, gelu_gate)
 
 
 class FuseGate(RewritePattern):
@@ -101,16 +182,17 @@ class FuseGate(RewritePattern):
         """See the class."""
         if not isinstance(op, MulOp | DivOp) or not is_float(element_type(op.result.type)):
             return
-        product = Product()
-        product.multiply(op.result)
-        if len(product.factors) != 2:
+        whole = Product()
+        whole.multiply(op.result)
+        if len(whole.factors) != 2:
             return
-        for x, value in permutations(product.factors):
+        for x, value in permutations(whole.factors):
             for find in GATES:
                 gate = find(x, value) if x.type == op.result.type and value.has_one_use() else None
-                if gate is not None and near(product.scale, gate.scale, element_type(x.type)):
-                    absorbed = [*reversed(gate.ops), *reversed(product.ops[1:])]
-                    replace(rewriter, op, gate.activation(x, result_types=[op.result.type]), absorbed=absorbed)
+                if gate is not None and near(whole.scale, gate.scale, element_type(x.type)):
+                    absorbed = [*reversed(gate.ops), *reversed(whole.ops[1:])]
+                    new = gate.activation(x, result_types=[op.result.type], **gate.fields)
+                    recognise(rewriter, op, new, absorbed)
                     return
 
 

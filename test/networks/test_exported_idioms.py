@@ -68,6 +68,56 @@ IDIOMS = {
         "nn.matmul",
         "gelu",
     ),
+    "transformers: GELU with tanh of a cube by Pow": Idiom(
+        """g (float[N,5,7] x, float[7,9] w, float[9] b) => (float[N,5,9] z)
+        { three = Constant<value = float {3.0}>()  k = Constant<value = float {0.044715}>()
+          root = Constant<value = float {0.7978845608}>()  one = Constant<value = float {1.0}>()
+          half = Constant<value = float {0.5}>()  y = MatMul(x, w)  a = Add(y, b)
+          h = Mul(a, half)  p = Pow(a, three)  q = Mul(p, k)  r = Add(a, q)  s = Mul(r, root)
+          t = Tanh(s)  u = Add(t, one)  z = Mul(h, u) }""",
+        "nn.matmul",
+        "gelu_tanh",
+    ),
+    "transformers: GELU with tanh, factored": Idiom(
+        """g (float[N,5,7] x, float[7,9] w, float[9] b) => (float[N,5,9] z)
+        { k = Constant<value = float {0.044715}>()  root = Constant<value = float {0.7978845608}>()
+          one = Constant<value = float {1.0}>()  half = Constant<value = float {0.5}>()
+          y = MatMul(x, w)  a = Add(y, b)
+          l = Mul(a, root)  m = Mul(a, k)  n = Mul(m, a)  o = Add(one, n)  p = Mul(l, o)
+          t = Tanh(p)  u = Add(one, t)  h = Mul(half, a)  z = Mul(u, h) }""",
+        "nn.matmul",
+        "gelu_tanh",
+    ),
+    "CLIP: x times the sigmoid of 1.702 x": Idiom(
+        """g (float[N,5,7] x, float[7,9] w) => (float[N,5,9] z)
+        { k = Constant<value = float {1.702}>()  y = MatMul(x, w)  a = Mul(y, k)  s = Sigmoid(a)  z = Mul(y, s) }""",
+        "nn.matmul",
+        "swish<1.702>",
+    ),
+    "darknet: Mish as Softplus, Tanh, Mul": Idiom(
+        """g (float[N,3,8,8] x, float[6,3,3,3] w, float[6] b) => (float[N,6,6,6] z)
+        { y = Conv(x, w, b)  s = Softplus(y)  t = Tanh(s)  z = Mul(y, t) }""",
+        "nn.conv",
+        "mish",
+    ),
+    "keras: HardSwish as a clipped line": Idiom(
+        """g (float[N,3,8,8] x, float[6,3,3,3] w) => (float[N,6,6,6] z)
+        { sixth = Constant<value = float {0.16666667}>()  half = Constant<value = float {0.5}>()
+          zero = Constant<value = float {0.0}>()  one = Constant<value = float {1.0}>()
+          y = Conv(x, w)  a = Mul(y, sixth)  b = Add(a, half)  c = Clip(b, zero, one)  z = Mul(y, c) }""",
+        "nn.conv",
+        "hard_swish",
+    ),
+    "torch: LayerNorm spelled out behind a residual, then a MatMul and Tanh": Idiom(
+        """g (float[N,5,8] x, float[8,8] w0, float[8] s, float[8] b, float[8,9] w, float[9] b1) => (float[N,5,9] z)
+        { two = Constant<value = float {2.0}>()  eps = Constant<value = float {0.00001}>()
+          y = MatMul(x, w0)  r = Add(x, y)
+          m = ReduceMean<axes=[-1]>(r)  d = Sub(r, m)  p = Pow(d, two)  v = ReduceMean<axes=[-1]>(p)
+          e = Add(v, eps)  q = Sqrt(e)  n = Div(d, q)  g1 = Mul(n, s)  l = Add(g1, b)
+          y1 = MatMul(l, w)  a = Add(y1, b1)  z = Tanh(a) }""",
+        "nn.matmul nn.add nn.layer_normalization nn.matmul",
+        "tanh",
+    ),
     "keras: MatMul, Add, ReLU": Idiom(
         """g (float[N,7] x, float[7,9] w, float[9] b, float[9,4] w1, float[4] b1) => (float[N,4] z)
         { y = MatMul(x, w)  a = Add(y, b)  r = Relu(a)  y1 = MatMul(r, w1)  z = Add(y1, b1) }""",

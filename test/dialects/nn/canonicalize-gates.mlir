@@ -95,3 +95,39 @@ func.func @enlarged(%x: tensor<3xf32>, %s: tensor<2x1xf32>) -> tensor<2x3xf32> {
 // CHECK-LABEL: func.func @enlarged
 // CHECK-NEXT:   %p = nn.swish %x : tensor<3xf32>
 // CHECK-NEXT:   nn.mul %p, %s
+
+// SiLU with another slope, Mish, and HardSwish by another line and its bounds; not of another value or with other bounds.
+
+func.func @more_gates(%x: tensor<3xf32>, %y: tensor<3xf32>) -> (tensor<3xf32>, tensor<3xf32>, tensor<3xf32>, tensor<3xf32>, tensor<3xf32>) {
+  %zero = nn.constant 0.0 : f32 as tensor<f32>
+  %half = nn.constant 0.5 : f32 as tensor<f32>
+  %one = nn.constant 1.0 : f32 as tensor<f32>
+  %sixth = nn.constant 0.16666667 : f32 as tensor<f32>
+  %slope = nn.constant 1.702 : f32 as tensor<f32>
+  %a = nn.mul %slope, %x : (tensor<f32>, tensor<3xf32>) -> tensor<3xf32>
+  %b = nn.sigmoid %a : tensor<3xf32>
+  %0 = nn.mul %x, %b : tensor<3xf32>
+  %c = nn.softplus %x : tensor<3xf32>
+  %d = nn.tanh %c : tensor<3xf32>
+  %1 = nn.mul %d, %x : tensor<3xf32>
+  %e = nn.mul %x, %sixth : (tensor<3xf32>, tensor<f32>) -> tensor<3xf32>
+  %f = nn.add %e, %half : (tensor<3xf32>, tensor<f32>) -> tensor<3xf32>
+  %g = nn.clip %f min %zero max %one : (tensor<3xf32>, tensor<f32>, tensor<f32>) -> tensor<3xf32>
+  %2 = nn.mul %x, %g : tensor<3xf32>
+  %h = nn.softplus %y : tensor<3xf32>
+  %i = nn.tanh %h : tensor<3xf32>
+  %3 = nn.mul %i, %x : tensor<3xf32>
+  %j = nn.mul %x, %sixth : (tensor<3xf32>, tensor<f32>) -> tensor<3xf32>
+  %k = nn.add %j, %half : (tensor<3xf32>, tensor<f32>) -> tensor<3xf32>
+  %l = nn.clip %k min %zero max %half : (tensor<3xf32>, tensor<f32>, tensor<f32>) -> tensor<3xf32>
+  %4 = nn.mul %x, %l : tensor<3xf32>
+  func.return %0, %1, %2, %3, %4 : tensor<3xf32>, tensor<3xf32>, tensor<3xf32>, tensor<3xf32>, tensor<3xf32>
+}
+
+// CHECK-LABEL: func.func @more_gates
+// CHECK:        %0 = nn.swish %x alpha = 1.702
+// CHECK-NEXT:   %1 = nn.mish %x
+// CHECK-NEXT:   %2 = nn.hard_swish %x
+// CHECK-NOT:    nn.mish
+// CHECK-NOT:    nn.hard_swish
+// CHECK:        func.return
