@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import zipfile
 import zlib
@@ -14,6 +15,8 @@ from numpy.lib import format as npy
 
 from ..errors import CompileError, escape_name
 from ..runtime.session import Session, Value
+
+LOG = logging.getLogger("nnfuse")
 
 HEADERS: dict[tuple[int, int], Any] = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 """What reads the header of each version of the `.npy` format (3.0 is for structured dtypes)."""
@@ -76,7 +79,10 @@ def _read_arrays(path: str, name: str | None, session: Session) -> Iterator[tupl
 
 
 def _read_npz(stream: IO[bytes], path: str, name: str | None, session: Session) -> Iterator[tuple[Value, Any]]:
-    """Every array of the file by its own name; with a `name`, the array of that name or the only one."""
+    """Every array of the file that is called as an input; with a `name`, the array of that name or the only one.
+
+    Others, as expected outputs are, are not read, which is logged. A file without any for an input is refused.
+    """
     with zipfile.ZipFile(stream) as archive:
         members = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
         if name is not None:
@@ -84,11 +90,29 @@ def _read_npz(stream: IO[bytes], path: str, name: str | None, session: Session) 
             if own is None:
                 raise CompileError(f"'{path}' holds no array '{name}'", hint=f"it holds: {', '.join(members)}")
             members = {name: members[own]}
-        values = [session.find_input(key) for key in members]
-        for value, info in zip(values, members.values(), strict=True):
+        for value, info in _for_inputs(members, path, session):
             with archive.open(info) as member:
                 where = f"{path}:{info.filename}"
                 yield value, read_npy(member, info.file_size, where, value.type, session.max_bytes)
+
+
+def _for_inputs(
+    members: Mapping[str, zipfile.ZipInfo], path: str, session: Session
+) -> list[tuple[Value, zipfile.ZipInfo]]:
+    found: list[tuple[Value, zipfile.ZipInfo]] = []
+    others: list[str] = []
+    refusal: CompileError | None = None
+    for key, info in members.items():
+        try:
+            found.append((session.find_input(key), info))
+        except CompileError as e:
+            others.append(escape_name(key))
+            refusal = refusal or e
+    if refusal is not None and not found:
+        raise refusal
+    if others:
+        LOG.warning("'%s' holds %s too, which are no inputs: not read", path, ", ".join(others))
+    return found
 
 
 def read_npy(stream: IO[bytes], size: int, where: str, dtype: str, max_bytes: int) -> Any:

@@ -179,8 +179,14 @@ class FuseOptMain(xDSLOptMain):
         return cast(IO[str], self.output.stream)
 
     def output_resulting_program(self, prog: ModuleOp) -> str:
-        """The text of the resulting module."""
+        """The text of the resulting module; in a file, which other tools read on, with its node names."""
+        from ..rewriting import location_names
+
+        asked = self.args.print_debuginfo
+        named = self.to_file() and any(location_names(op.location) for op in prog.walk())
+        self.args.print_debuginfo = asked or named
         text = super().output_resulting_program(prog)
+        self.args.print_debuginfo = asked
         self.unfinished -= 1
         return text
 

@@ -54,7 +54,7 @@ def _add_inputs(group: Any) -> None:
         action="append",
         default=[],
         help="the input NAME from a .npy file or from its array in a .npz file; a .npz file without NAME"
-        " gives all its arrays by name (repeatable). Inputs that are not given are generated",
+        " gives its arrays by name, others than inputs aside (repeatable). Inputs that are not given are generated",
     )
     group.add_argument("--output", metavar="FILE.npz", help="write the outputs there, by name")
     group.add_argument(

@@ -132,3 +132,20 @@ def test_a_reader_that_stops_is_no_error() -> None:
     command = f"(sleep 0.1; cat) < /dev/null | {tool} --help | head -c 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "u", "")
+
+
+def test_a_file_keeps_the_node_names(run: Run, write_model: Writer) -> None:
+    """So that what runs or lowers a saved program still speaks of ONNX nodes; standard output is for reading."""
+    write_model("net.onnx")
+    assert run("net.onnx", "-p", "canonicalize", "-o", "net.mlir") == (0, "", "")
+    saved = Path("net.mlir").read_text()
+    assert 'loc("last")' in saved
+    assert "loc(" not in run("net.onnx", "-p", "canonicalize")[1]
+    assert run("net.mlir", "-o", "again.mlir") == (0, "", "")
+    assert Path("again.mlir").read_text() == saved
+
+
+def test_a_file_without_names_has_no_locations(run: Run) -> None:
+    text = "func.func @main(%x: tensor<2xf32>) -> tensor<2xf32> {\n  func.return %x : tensor<2xf32>\n}"
+    assert run("-o", "out.mlir", text=text) == (0, "", "")
+    assert "@main" in Path("out.mlir").read_text() and "loc(" not in Path("out.mlir").read_text()
