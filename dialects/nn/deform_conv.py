@@ -20,8 +20,19 @@ from xdsl.irdl import (
 from ...errors import CompileError
 from .base import AnyTensor, NNOp, Onnx, integer, ints
 from .elementwise import require_float, same_element
-from .sampling import linear_taps, sample
-from .types import Abstract, Array, Dims, dims_agree, format_dims, merge_dims, static_dims, tensor
+from .sampling import INDEX_BYTES, computed_itemsize, linear_taps, sample
+from .types import (
+    Abstract,
+    Array,
+    Dims,
+    dims_agree,
+    dims_of,
+    element_type,
+    format_dims,
+    merge_dims,
+    static_dims,
+    tensor,
+)
 from .windows import Window
 
 
@@ -84,6 +95,13 @@ class DeformConvOp(NNOp):
         if bias is not None and not dims_agree(bias.dims, (w.dims[0],)):
             raise CompileError(f"bias {format_dims(bias.dims)} does not fit {w.dims[0]} filters")
         return tensor(element, (x.dims[0], w.dims[0], *merge_dims(out, offset.dims[2:])))
+
+    def working_bytes(self) -> int:
+        """What is seen from one kernel position, or which pixels those are."""
+        batch, channels = static_dims(dims_of(self.x.type))[:2]
+        places = batch * prod(static_dims(dims_of(self.result.type))[2:])
+        seen = channels * computed_itemsize(element_type(self.x.type))
+        return places * max(seen, integer(self.offset_group) * INDEX_BYTES)
 
     def evaluate(self, xp: Any, x: Array, w: Array, offset: Array, bias: Array | None, mask: Array | None) -> Array:
         """One sampling and one GEMM per kernel position, summed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,9 +14,9 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 from ...errors import CompileError
 from .base import AnyTensor, NNOp, Onnx, OnnxNode, integer, text
 from .elementwise import require_float
-from .sampling import cubic_taps, linear_taps, sample
+from .sampling import INDEX_BYTES, computed_itemsize, cubic_taps, linear_taps, sample
 from .shape import as_ints
-from .types import Abstract, Array, Dims, dims_agree, format_dims, product, tensor
+from .types import Abstract, Array, Dims, dims_agree, dims_of, element_type, format_dims, product, static_dims, tensor
 
 MODES = {"bilinear": "linear", "bicubic": "cubic"}
 """The names of modes in opset 16 -> those of later ones."""
@@ -54,6 +55,13 @@ class GridSampleOp(NNOp):
         if spatial < 1 or not fits:
             raise CompileError(f"a grid {format_dims(grid.dims)} does not fit the input {format_dims(x.dims)}")
         return tensor(x.element, (*x.dims[:2], *grid.dims[1:-1]))
+
+    def working_bytes(self) -> int:
+        """The pixels of one tap, or their indices, or an image of integers as floats."""
+        x, grid = (static_dims(dims_of(v.type)) for v in (self.x, self.grid))
+        points = prod(grid[:-1])
+        itemsize = max(computed_itemsize(element_type(v.type)) for v in (self.x, self.grid))
+        return max(points * max(x[1] * itemsize, INDEX_BYTES), prod(x) * itemsize)
 
     def evaluate(self, xp: Any, x: Array, grid: Array) -> Array:
         """The sum over the pixels around each point; integers are computed in the type of the grid."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, ClassVar
 
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr, TensorType, f32, i64
@@ -12,7 +13,8 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 from ...errors import CompileError
 from .base import AnyTensor, NNOp, Onnx, OnnxNode, integer, number, text
 from .elementwise import require_float, same_element
-from .types import Abstract, Array, dims_agree, format_dims, tensor
+from .sampling import computed_itemsize
+from .types import Abstract, Array, dims_agree, dims_of, element_type, format_dims, static_dims, tensor
 
 MAX_SAMPLES = 1 << 12
 """The most samples along a side of a bin: a region of that many pixels per bin is no region of an image."""
@@ -60,6 +62,11 @@ class RoiAlignOp(NNOp):
             raise CompileError(f"the sizes of {self.name} must be positive and the sampling ratio not negative")
         count = batch_indices.dims[0] if rois.dims[0] is None else rois.dims[0]
         return tensor(x.element, (count, x.dims[1], integer(self.output_height), integer(self.output_width)))
+
+    def working_bytes(self) -> int:
+        """The pixels of one sample of every bin, or their weights."""
+        regions, channels, *bins = static_dims(dims_of(self.result.type))
+        return regions * prod(bins) * max(channels, 1) * computed_itemsize(element_type(self.x.type))
 
     def evaluate(self, xp: Any, x: Array, rois: Array, batch_indices: Array) -> Array:
         """Each sample of all bins of all regions at once: the maximum of samples per bin is few."""

@@ -6,10 +6,21 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any, TypeAlias
 
-from .types import Array
+from xdsl.ir import Attribute
+
+from .types import Array, dtype_of
 
 Tap: TypeAlias = tuple[Array, Array | None]
 """The index of a pixel along an axis, and its weight (None: 1), both of the dims of the coordinates."""
+
+
+INDEX_BYTES = 8
+"""The size of a pixel's index."""
+
+
+def computed_itemsize(element: Attribute) -> int:
+    """The bytes of a number at work: narrower ones than f32 are computed in f32."""
+    return max(4, dtype_of(element).itemsize)
 
 
 def linear_taps(xp: Any, places: Array) -> list[Tap]:
