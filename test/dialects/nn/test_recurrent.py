@@ -5,6 +5,8 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 import pytest
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
 from xdsl.dialects.builtin import f32, f64, i32, i64
 from xdsl.utils.test_value import create_ssa_value
 
@@ -12,7 +14,9 @@ from nnfuse.dialects.nn.gate_functions import GATE_FUNCTIONS
 from nnfuse.dialects.nn.recurrent import GRUOp, LSTMOp, RNNOp
 from nnfuse.dialects.nn.types import tensor
 from nnfuse.errors import CompileError
+from nnfuse.runtime.session import Session
 
+RNG = np.random.default_rng(0)
 OPS = {"RNN": (1, 1, 1), "GRU": (3, 2, 1), "LSTM": (4, 3, 2)}
 """Name -> (gates, activation functions, states)."""
 STEPS, BATCH, INPUTS, HIDDEN = 5, 3, 4, 6
@@ -86,6 +90,33 @@ def test_a_clip_of_0_is_none(check_node, name):
 
 def test_a_clip_of_0_clips_an_rnn(check_node):
     check_node("RNN", operands("RNN"), attributes(clip=0.0, activations=["Affine"], activation_beta=[0.5]))
+
+
+@pytest.mark.parametrize("name", ["GRU", "LSTM"])
+def test_why_a_clip_of_0_is_none(name, ort):
+    """There is no peer that clips there: ONNX Runtime refuses it, and ONNX's reference gives what no clip gives."""
+    count = OPS[name][0] * HIDDEN
+    x, w, r = (RNG.standard_normal(s).astype(np.float32) for s in ((2, 1, 4), (1, count, 4), (1, count, HIDDEN)))
+    node = helper.make_node(name, ["x", "w", "r"], ["y"], hidden_size=HIDDEN, clip=0.0)
+    infos = [helper.make_tensor_value_info(n, 1, a.shape) for n, a in (("x", x), ("w", w), ("r", r))]
+    graph = helper.make_graph([node], "g", infos, [helper.make_tensor_value_info("y", 1, None)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+    feeds = {"x": x, "w": w, "r": r}
+    with pytest.raises(Exception, match=r"clip_ > 0"):
+        ort(model, feeds)
+    (expected,) = ReferenceEvaluator(model).run(None, feeds)
+    assert np.abs(expected).max() > 0.05
+    np.testing.assert_allclose(Session(model).run(None, feeds)[0], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("op", [RNNOp, GRUOp, LSTMOp])
+def test_in_ir_a_clip_of_0_clips(op):
+    """Every sum is 0 then, in all three: only the import of GRU and LSTM leaves it out."""
+    rows = op.GATES * HIDDEN
+    x, w, r = (RNG.standard_normal(s).astype(np.float32) for s in ((2, 1, 4), (1, rows, 4), (1, rows, HIDDEN)))
+    values = [create_ssa_value(tensor(f32, a.shape)) for a in (x, w, r)]
+    clipped, free = (op(*values, clip=clip).compute(np, [x, w, r])[0] for clip in (0.0, None))
+    assert np.abs(free).max() > 0.05 and not clipped.any()
 
 
 @every_op
