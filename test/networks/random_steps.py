@@ -91,7 +91,12 @@ def pool(g: Any) -> None:
     kernel = attributes["kernel_shape"]
     if any(p >= kernel[i % len(kernel)] for i, p in enumerate(attributes.get("pads", []))):
         return
-    if g.chance():
+    if g.chance(0.2):  # the sizes are halved, and the last window may hang over
+        halved = [-(-n // 2) for n in sizes]
+        kind = g.choice(["MaxPool", "AveragePool"])
+        how = g.choice([{"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"ceil_mode": 1}])
+        g.emit(g.node(kind, [x], kernel_shape=[2] * len(sizes), strides=[2] * len(sizes), **how), [channels, *halved])
+    elif g.chance():
         g.emit(g.node("MaxPool", [x], **attributes), [channels, *out])
     elif all(d == 1 for d in attributes.pop("dilations", [1])):
         y = g.node("AveragePool", [x], count_include_pad=g.integer(0, 1), **attributes)
