@@ -184,7 +184,7 @@ def test_agrees(
     float64_oracle: Callable[..., Any],
     record_property: Callable[[str, Any], None],
 ) -> None:
-    """At each shape every output is as close to float64 as ONNX Runtime's, or within tolerance."""
+    """At each shape ONNX Runtime's outputs and ours are within tolerance of float64's."""
     path = locate(network)
     session, model, precision = open_session(network, path), onnx.load(path), "int8" if network.quantized else "f32"
     peer_model = with_unsigned_weights(onnx.load(path))
@@ -194,9 +194,9 @@ def test_agrees(
         for value, result, peer, truth in zip(session.get_outputs(), results, peers, truths, strict=True):
             assert (result.shape, result.dtype) == (peer.shape, peer.dtype)
             assert truth.size < 2 or np.ptp(truth) > 1e-3 * np.abs(truth).max(), f"{value.name}: all alike"
-            needed = {"float64": excess(result, truth, peer, precision), "peer": excess(result, peer, None, precision)}
-            assert needed["float64"] <= 1, f"{value.name} for {shape}: times the tolerance: {needed}"
-            assert not network.quantized or needed["peer"] <= 1, f"{value.name} for {shape}: {needed}"
+            # the float64 result is our own: were it wrong, the peer's error against it would widen the tolerance
+            needed = [excess(peer, truth, None, precision), excess(result, truth, peer, precision)]
+            assert max(needed) <= 1, f"{value.name} for {shape}: times the tolerance: {needed} (ONNX Runtime, nnfuse)"
     record_property("tally", ["pretrained", "agree"])
 
 
