@@ -752,7 +752,7 @@ def test_cast(backend: Backend, name: str) -> None:
 
 @pytest.mark.parametrize("kernels", [CPU_KERNELS, CUDA_KERNELS], ids=["cpu", "cuda"])
 def test_every_kernel_has_a_case(kernels: Any) -> None:
-    tables = (IM2COL, BROADCAST, DEPTHWISE, CUDNN, POOLS, ELEMENTWISE, ROWS, COPIES, CASTS)
+    tables = (IM2COL, BROADCAST, PACK, DEPTHWISE, CUDNN, POOLS, ELEMENTWISE, ROWS, COPIES, CASTS)
     tested = {type(op) for table in tables for op, _ in table.values()} | {*MATMULS, *BIASED, *ACTIVATIONS}
     assert set(kernels) - tested == set()
 
@@ -773,7 +773,7 @@ def test_kernels_can_be_captured(backend: Backend) -> None:
         product_case(products.BlasGemmGeluOp, *BATCHES["plain, c"]),
         product_case(products.BlasMatmulReluOp, (32, 4096), (4096, 32)),
         product_case(products.BlasGemmReluOp, (2, 4, 0), (0, 6), (4, 6)),
-        *(table[name] for table, name in ((IM2COL, "3x3"), (BROADCAST, "bias"), (DEPTHWISE, "3x3"), (POOLS, "many"))),
+        *(table[name] for table, name in ((IM2COL, "3x3"), (PACK, "image"), (DEPTHWISE, "3x3"), (POOLS, "many"))),
         *(table[name] for table, name in ((ELEMENTWISE, "div"), (ROWS, "layer"), (COPIES, "concat channels"))),
     ]
     scratch = Scratch(xp)
