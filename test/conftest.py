@@ -41,7 +41,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     A test of one model of many says what came of it by `record_property("tally", [family, outcome])`.
     """
     counts = {variant: Counter[str]() for variant in SUITE_VARIANTS.values()}
-    for outcome in ("passed", "skipped", "failed", "error"):
+    for outcome in ("passed", "skipped", "xfailed", "failed", "error"):
         for report in terminalreporter.stats.get(outcome, ()):
             if case := SUITE_CASE.search(report.nodeid):
                 counts[SUITE_VARIANTS[case[1]]][outcome] += 1

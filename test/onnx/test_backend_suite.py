@@ -61,6 +61,13 @@ def reason_of(skip: unittest.SkipTest) -> str:
 LIST_VERSION, NOT_PASSING = read_list()
 
 
+DIFFERENT = {
+    "test_attention_4d_causal_fp16_expanded": "fails: one value of float16 is two units in the last place away, where"
+    " onnx allows one; ONNX Runtime's is too"
+}
+"""The cases that are known to fail on the CPU, and why."""
+
+
 def as_listed(name: str, case: Callable[[Any], None]) -> Callable[[Any], None]:
     """`case`, failing where NOT_PASSING is wrong about it; of another version of onnx than it is of, `case` itself."""
     if onnx.__version__ != LIST_VERSION:
@@ -76,6 +83,10 @@ def as_listed(name: str, case: Callable[[Any], None]) -> Callable[[Any], None]:
             found = reason_of(e)
             if found == listed:
                 raise
+        except AssertionError:
+            if listed != DIFFERENT.get(name):
+                raise
+            pytest.xfail(listed)
         if found != listed:
             self.fail(f"{LIST.name} says: {listed}; found: {found} (python test/onnx/list_not_passing.py writes it)")
 
@@ -176,18 +187,6 @@ class ConstantInputs(Suite):
         return cls.Rep(model)
 
 
-class Runner(onnx.backend.test.BackendTest):
-    """onnx's runner; in float16 two ulps are allowed, as it allows them in bfloat16: its rtol is one of them."""
-
-    @classmethod
-    def assert_similar_outputs(
-        cls, ref_outputs: Any, outputs: Any, rtol: float, atol: float, model_dir: str | None = None
-    ) -> None:
-        if any(getattr(o, "dtype", None) == np.float16 for o in outputs):
-            rtol = max(rtol, 2**-9)
-        super().assert_similar_outputs(ref_outputs, outputs, rtol, atol, model_dir)
-
-
 def cases(backend: type[Suite], suffix: str = "") -> Iterator[tuple[str, type[unittest.TestCase]]]:
     """Pytest's classes: onnx's test cases for `backend`, without those for other devices.
 
@@ -197,7 +196,7 @@ def cases(backend: type[Suite], suffix: str = "") -> Iterator[tuple[str, type[un
     gpu, variant = backend is OnCuda, backend in (SymbolicDims, ConstantInputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        suite = Runner(backend, __name__).test_cases
+        suite = onnx.backend.test.BackendTest(backend, __name__).test_cases
     for name, case in suite.items():
         kind = name.removeprefix("OnnxBackend").removesuffix("ModelTest")
         device = "_cuda" if gpu else "_cpu"

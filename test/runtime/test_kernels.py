@@ -774,7 +774,8 @@ def test_kernels_can_be_captured(backend: Backend) -> None:
         product_case(products.BlasMatmulReluOp, (32, 4096), (4096, 32)),
         product_case(products.BlasGemmReluOp, (2, 4, 0), (0, 6), (4, 6)),
         *(table[name] for table, name in ((IM2COL, "3x3"), (PACK, "image"), (DEPTHWISE, "3x3"), (POOLS, "many"))),
-        *(table[name] for table, name in ((ELEMENTWISE, "div"), (ROWS, "layer"), (COPIES, "concat channels"))),
+        *(table[name] for table, name in ((ELEMENTWISE, "div"), (ROWS, "layer"), (BROADCAST, "bias"))),
+        COPIES["concat channels"],
     ]
     scratch = Scratch(xp)
     bound: list[tuple[Any, list[Any], list[Any], Case]] = []
