@@ -28,6 +28,18 @@ func.func @moved(%x: tensor<2x3x4xf32>) -> tensor<4x2x8xf32> {
   func.return %t : tensor<4x2x8xf32>
 }
 
+// Two permutations one after the other, in that order.
+// CHECK-LABEL: func.func @turned
+// CHECK: blas.pack %x perm [2, 1, 0] ends [0, 0, 1] to = f16 : (tensor<2x3x4xf32>) -> tensor<4x3x3xf16>
+func.func @turned(%x: tensor<2x3x4xf32>) -> tensor<4x3x3xf16> {
+  %t = nn.transpose %x perm [2, 0, 1] : (tensor<2x3x4xf32>) -> tensor<4x2x3xf32>
+  %widths = nn.constant dense<[0, 0, 0, 0, 1, 0]> : tensor<6xi64>
+  %p = nn.pad %t, %widths : (tensor<4x2x3xf32>, tensor<6xi64>) -> tensor<4x3x3xf32>
+  %n = nn.cast %p to = f16 : (tensor<4x3x3xf32>) -> tensor<4x3x3xf16>
+  %y = nn.transpose %n perm [0, 2, 1] : (tensor<4x3x3xf16>) -> tensor<4x3x3xf16>
+  func.return %y : tensor<4x3x3xf16>
+}
+
 // Must not fire: alone, before another dim, of a weight, of integers, of no zeros.
 
 // CHECK-LABEL: func.func @alone

@@ -1,8 +1,6 @@
 """Matrix products: the GEMM straight into the result, the epilogue in place on it.
 
-Measured on 2 cores with ResNet-50's convolutions: GEMMs 36 ms, epilogues 7 ms. Nothing tried was faster: not the
-epilogue by blocks of rows (8 ms) or on a second thread (8.5 ms), nor the GEMM by blocks of rows or columns, each with
-its epilogue, on two threads of our own with a sequential BLAS (55 ms with im2col, against 50).
+What else was tried, and took longer, is in docs/decisions/cpu-threads.md.
 """
 
 from __future__ import annotations
