@@ -13,6 +13,7 @@ NNFUSE_UNIVERSE = Universe(
     all_dialects={
         "nn": lazy(_DIALECTS, "nn", "NN"),
         "blas": lazy(_DIALECTS, "blas", "BLAS"),
+        "cuda": lazy(_DIALECTS, "cuda", "CUDA"),
         "cudnn": lazy(_DIALECTS, "cudnn", "CUDNN"),
     },
     all_passes={**passes.PASSES, **lowering.PASSES},

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "lower-nn-to-blas": lazy(__name__, "nn_to_blas", "LowerNnToBlasPass"),
+    "lower-nn-to-cuda": lazy(__name__, "nn_to_cuda", "LowerNnToCudaPass"),
     "lower-nn-to-cudnn": lazy(__name__, "nn_to_cudnn", "LowerNnToCudnnPass"),
 }
 """Pass name -> function that imports and returns the pass."""

@@ -21,6 +21,7 @@ from xdsl.transforms.canonicalize import CanonicalizePass
 from xdsl.utils.exceptions import DiagnosticException, ParseError
 
 from ..dialects.blas import BLAS
+from ..dialects.cuda import CUDA
 from ..dialects.cudnn import CUDNN
 from ..dialects.nn import NN
 from ..dialects.nn.types import Array, as_tensor, dims_of, dtype_of, format_dims
@@ -67,7 +68,7 @@ def lower_pipeline(precision: str) -> str:
     if precision == "f32":
         return "lower-nn-to-blas"
     tf32 = "{tf32=true}" if precision == "tf32" else ""
-    return f"lower-nn-to-cudnn{tf32},lower-nn-to-blas,fuse-pack"
+    return f"lower-nn-to-cuda{tf32},lower-nn-to-cudnn{tf32},lower-nn-to-blas,fuse-pack"
 
 
 def compile_pipeline(precision: str = "f32", fuse: bool = True) -> str:
@@ -87,7 +88,7 @@ class Value:
 def new_context() -> Context:
     """An xDSL context with nnfuse's dialects."""
     context = Context()
-    for dialect in (Builtin, Func, NN, BLAS, CUDNN):
+    for dialect in (Builtin, Func, NN, BLAS, CUDA, CUDNN):
         context.load_dialect(dialect)
     return context
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, UnitAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
 
@@ -26,8 +26,8 @@ from .reference import evaluate, main_function
 from .tolerance import RELATIVE_L2, relative_l2
 from .tuning_cache import TuningCache
 
-CALLS = ("blas", "cudnn:precompiled", "cudnn:runtime")
-"""The libraries that may compute a convolution; `blas` leaves depthwise ones to the kernel of their own."""
+CALLS = ("blas", "cudnn:precompiled", "cudnn:runtime", "cuda")
+"""What may compute a convolution; `blas` leaves depthwise ones to the kernel of their own."""
 
 COLD_BYTES = 96 << 20
 """Weights come from memory in a network, not from the cache: they are rotated among copies of this size together."""
@@ -97,8 +97,9 @@ class Tuner:
         """The time of a convolution by one library with its best algorithm or plan, and what chooses both."""
         module, weights = fragment(op, {CALL: call})
         self.lower(module)
-        if call.startswith("cudnn") and not any(o.name == "cudnn.conv" for o in main_function(module).body.block.ops):
-            raise CompileError("it is not computed by cuDNN")
+        dialect = call.partition(":")[0]
+        if dialect != "blas" and not any(o.name == f"{dialect}.conv" for o in main_function(module).body.block.ops):
+            raise CompileError(f"it is not computed by {dialect}")
         best, attributes = self._time_fragment(module, weights)
         plan = attributes.get("plan")
         return best, f"{call}:{plan}" if plan else call
@@ -201,7 +202,8 @@ def _random(xp: Any, value: SSAValue) -> Array:
 def fragment(op: NNOp, attributes: Attributes) -> tuple[ModuleOp, list[int]]:
     """A module whose `@main` is one op of its arguments, and which of these are weights."""
     values = list(dict.fromkeys(op.operands))
-    func = FuncOp("main", ([v.type for v in values], list(op.result_types)))
+    marks = ArrayAttr([DictionaryAttr({"nn.weight": UnitAttr()} if is_weight(v) else {}) for v in values])
+    func = FuncOp("main", ([v.type for v in values], list(op.result_types)), arg_attrs=marks)
     block = func.body.block
     copy = op.clone(value_mapper=dict(zip(values, block.args, strict=True)))
     _choose(copy, attributes)

@@ -17,7 +17,8 @@ from xdsl.dialects.builtin import (
     StringAttr,
     TensorType,
 )
-from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.irdl import irdl_op_definition, prop_def, result_def, traits_def
 from xdsl.parser import Parser
 from xdsl.printer import Printer
@@ -256,16 +257,28 @@ def weights_of(block: Block) -> set[SSAValue]:
 
 
 def is_weight(value: SSAValue) -> bool:
-    """Whether a value depends on parameters and constants only (a weight, a ConstantOfShape, ...)."""
+    """Whether a value depends on parameters and constants only (a weight, a ConstantOfShape, ...).
+
+    An argument of a function is one where `nn.weight` among its attributes says so.
+    """
     pending, seen = [value], {value}
     while pending:
-        owner = pending.pop().owner
+        source = pending.pop()
+        if isinstance(source, BlockArgument) and _is_declared_weight(source):
+            continue
+        owner = source.owner
         if not isinstance(owner, Operation) or not owner.has_trait(Pure) or owner.regions:
             return False
         new = [v for v in owner.operands if v not in seen]
         seen.update(new)
         pending += new
     return True
+
+
+def _is_declared_weight(argument: BlockArgument) -> bool:
+    func = argument.owner.parent_op()
+    attributes = func.arg_attrs if isinstance(func, FuncOp) else None
+    return attributes is not None and "nn.weight" in attributes.data[argument.index].data
 
 
 def constant_array(value: SSAValue | None) -> Array | None:

@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import bf16, f16, f32, f64, i32
 from xdsl.ir import Attribute, Block, SSAValue
 
 from nnfuse.dialects.blas import PackOp, columns, products
+from nnfuse.dialects.cuda import CudaConvOp
 from nnfuse.dialects.cudnn import CudnnConvOp
 from nnfuse.dialects.nn import (
     activations,
@@ -431,14 +432,21 @@ DEPTHWISE = {
 }
 
 
-def convolution(x: tuple[int, ...], w: tuple[int, ...], dtype: str, residual: bool = False, **fields: Any) -> Case:
-    """A convolution by cuDNN, channels last, of dims with channels first; 1/sqrt weights keep its results near 1."""
+def convolution(
+    x: tuple[int, ...],
+    w: tuple[int, ...],
+    dtype: str,
+    residual: bool = False,
+    op_class: type[NNOp] = CudnnConvOp,
+    **fields: Any,
+) -> Case:
+    """A convolution, channels last, of dims with channels first; 1/sqrt weights keep its results near 1."""
     arrays = [numbers(*x, dtype=dtype), numbers(*w, dtype=dtype, scale=prod(w[1:]) ** -0.5)]
-    plain, _ = case(ConvOp, *arrays, None, None, **{k: v for k, v in fields.items() if k != "spelling"})
+    plain, _ = case(ConvOp, *arrays, None, None, **{k: v for k, v in fields.items() if k not in ("spelling", "plan")})
     arrays += [numbers(w[0], dtype=dtype)]
     arrays += [numbers(*dims_of(plain.results[0].type), dtype=dtype) if residual else None]
     arrays = [a if a is None or a.ndim == 1 else channels_last(a) for a in arrays]
-    return case(CudnnConvOp, *arrays, layout="nhwc", **fields)
+    return case(op_class, *arrays, layout="nhwc", **fields)
 
 
 RELU = ActivationAttr.of("relu")
@@ -457,6 +465,41 @@ CUDNN = {
         ("relu6", (2, 16, 9, 9), (16, 16, 1, 1), False, {"activation": ActivationAttr.of("clip", 0.0, 0.5)}),
     )
 }
+
+
+CUDA_CONV = {
+    f"{name} {dtype}": convolution(x, w, dtype, residual, CudaConvOp, **fields)
+    for dtype in ("float16", "bfloat16", "float32")
+    for name, x, w, residual, fields in (
+        ("3x3", (2, 16, 12, 12), (32, 16, 3, 3), False, {"pads": [1, 1, 1, 1], "activation": RELU}),
+        ("residual", (2, 16, 9, 9), (16, 16, 3, 3), True, {"pads": [1, 1, 1, 1], "activation": RELU}),
+        ("stride 2", (1, 8, 13, 13), (16, 8, 3, 3), False, {"pads": [1, 1, 1, 1], "strides": [2, 2]}),
+        ("asymmetric", (1, 8, 12, 10), (8, 8, 4, 3), False, {"pads": [1, 2, 2, 1], "activation": RELU}),
+        ("dilated", (1, 8, 12, 12), (8, 8, 3, 3), False, {"dilations": [2, 2], "pads": [2, 2, 2, 2]}),
+        ("1x1", (2, 32, 7, 7), (64, 32, 1, 1), True, {"activation": RELU}),
+        ("square", (1, 16, 4, 4), (16, 16, 1, 1), True, {}),
+        ("4 channels", (2, 4, 19, 17), (24, 4, 7, 7), False, {"pads": [3, 3, 3, 3], "strides": [2, 2]}),
+        ("12 channels", (1, 12, 9, 9), (16, 12, 3, 3), True, {"activation": ActivationAttr.of("sigmoid")}),
+        ("relu6", (2, 16, 9, 9), (16, 16, 1, 1), False, {"activation": ActivationAttr.of("clip", 0.0, 0.5)}),
+        ("leaky", (2, 16, 9, 9), (16, 16, 1, 1), False, {"activation": ActivationAttr.of("leaky_relu", 0.1)}),
+        *(
+            (plan, (1, 96, 11, 9), (72, 96, 3, 3), True, {"pads": [1, 1, 1, 1], "plan": plan, "activation": RELU})
+            for plan in ("64x64/1", "64x64/8", "64x32/4", "32x64/2", "32x32/8", "16x64/4", "16x32/8", "16x32/1")
+        ),
+    )
+}
+
+
+@pytest.mark.parametrize("name", CUDA_CONV)
+def test_cuda_conv(backend: Backend, name: str) -> None:
+    op, arrays = CUDA_CONV[name]
+    single = "tf32" if backend.name == "cuda" else "f32"
+    precision = {"float16": "f16", "bfloat16": "bf16"}.get(name.split()[-1], single)
+    (result,), (expected,) = run(backend, op, arrays), truth(op, arrays)
+    assert relative_l2(result.astype(np.float64), expected) <= RELATIVE_L2[precision]
+    if op.residual is not None:
+        (over,) = run(backend, op, arrays, in_place="residual")
+        np.testing.assert_array_equal(over, result)
 
 
 @pytest.mark.parametrize("name", CUDNN)
@@ -752,7 +795,7 @@ def test_cast(backend: Backend, name: str) -> None:
 
 @pytest.mark.parametrize("kernels", [CPU_KERNELS, CUDA_KERNELS], ids=["cpu", "cuda"])
 def test_every_kernel_has_a_case(kernels: Any) -> None:
-    tables = (IM2COL, BROADCAST, PACK, DEPTHWISE, CUDNN, POOLS, ELEMENTWISE, ROWS, COPIES, CASTS)
+    tables = (IM2COL, BROADCAST, PACK, DEPTHWISE, CUDNN, CUDA_CONV, POOLS, ELEMENTWISE, ROWS, COPIES, CASTS)
     tested = {type(op) for table in tables for op, _ in table.values()} | {*MATMULS, *BIASED, *ACTIVATIONS}
     assert set(kernels) - tested == set()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -36,6 +37,12 @@ def cublaslt() -> Any:
 def cudnn() -> Any:
     """The module `cudnn` (nvidia-cudnn-frontend); raises CompileError where it cannot be imported."""
     return _load("cudnn", "nvidia-cudnn-frontend")
+
+
+@cache
+def cuda_driver() -> Any:
+    """The module `cuda.bindings.driver`, which nvmath-python brings; raises CompileError where it is missing."""
+    return _load("cuda.bindings.driver", "cuda-bindings")
 
 
 def _load(module: str, product: str) -> Any:
@@ -94,6 +101,23 @@ def cudnn_handle() -> Any:
                 message = f"device 'cuda' needs cuDNN, which does not start: {e}"
                 raise CompileError(message, hint=INSTALL) from None
         return _cudnn_handles[device]
+
+
+@dataclass(frozen=True)
+class Device:
+    """What kernels may use of a GPU: clusters of blocks, overlapped launches, and a block's shared memory in bytes."""
+
+    has_clusters: bool
+    may_overlap: bool
+    shared_bytes: int
+
+
+@cache
+def device() -> Device:
+    """The current GPU."""
+    current = cupy().cuda.Device()
+    new = int(current.compute_capability) >= 90  # Hopper
+    return Device(new, new, int(current.attributes["MaxSharedMemoryPerBlockOptin"]))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ....dialects.blas import columns, pack, products
+from ....dialects.cuda import CudaConvOp
 from ....dialects.cudnn import CudnnConvOp
 from ....dialects.nn import (
     activations,
@@ -31,6 +32,7 @@ from .cudnn import bind_conv, other_plans
 from .elementwise import bind_activation, bind_clip, bind_elementwise
 from .gemm import bind_gemm, other_algorithms
 from .im2col import bind_im2col
+from .implicit_gemm import bind_cuda_conv, other_cuda_plans
 from .norm import bind_batch_normalization, bind_lrn
 from .operands import guarded
 from .pack import bind_pack
@@ -56,6 +58,7 @@ _BINDERS: dict[Any, tuple[type[NNOp], ...]] = {
     bind_pack: (pack.PackOp,),
     bind_depthwise: (ConvOp,),
     bind_conv: (CudnnConvOp,),
+    bind_cuda_conv: (CudaConvOp,),
     bind_max_pool: (pool.MaxPoolOp,),
     bind_average_pool: (pool.AveragePoolOp,),
     bind_global_pool: (pool.GlobalAveragePoolOp, pool.GlobalMaxPoolOp),
@@ -119,6 +122,7 @@ _BINDERS: dict[Any, tuple[type[NNOp], ...]] = {
 ALTERNATIVES: dict[type[NNOp], Alternatives] = {
     **dict.fromkeys(_BINDERS[bind_gemm], other_algorithms),
     CudnnConvOp: other_plans,
+    CudaConvOp: other_cuda_plans,
 }
 """Op class -> every kernel for an op of it, for tuning."""
 

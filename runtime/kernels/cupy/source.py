@@ -11,6 +11,7 @@ import numpy as np
 
 from ....dialects.nn.types import Array
 from . import library
+from .launch import ADDRESS, LONG, OverlappedKernel
 
 BLOCK = 256
 """Threads of a block."""
@@ -40,6 +41,13 @@ _C_TYPES = {
 PROLOGUE = """
 struct half_t { unsigned short bits; };
 struct bf16_t { unsigned short bits; };
+#if __CUDA_ARCH__ >= 900
+#define START_NEXT asm volatile("griddepcontrol.launch_dependents;")
+#define WAIT_FOR_LAST asm volatile("griddepcontrol.wait;" ::: "memory")
+#else
+#define START_NEXT
+#define WAIT_FOR_LAST
+#endif
 template <typename T> __device__ __forceinline__ T load(T x) { return x; }
 __device__ __forceinline__ float load(half_t x) {
   float y; asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits)); return y;
@@ -53,9 +61,13 @@ __device__ __forceinline__ void store(bf16_t& y, float x) {
   asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
 }
 """
-"""f16 and bf16 without the CUDA headers, which CuPy's own wheels do not bring."""
+"""f16 and bf16 without the CUDA headers, which CuPy's own wheels do not bring; and what overlapped kernels begin with.
 
-_COMMON = """
+The kernel after this one may start once all blocks of this one have reached START_NEXT; WAIT_FOR_LAST returns when the
+one before has ended and its results can be read.
+"""
+
+COMMON = """
 template <typename T, int V> struct alignas(sizeof(T) * V) Pack { T v[V]; };
 template <typename A> __device__ __forceinline__ A larger(A a, A b) { return b > a || b != b ? b : a; }
 template <typename A> __device__ __forceinline__ A smaller(A a, A b) { return b < a || b != b ? b : a; }
@@ -128,14 +140,14 @@ class Kernel:
 
     def __init__(self, name: str, source: str, count: int, per_block: int = BLOCK):
         self.count = count
-        self._grid = (-(-count // per_block),)
-        self._raw: Any = compiled(kernel_name(name), source)
-        self._count = np.int64(count)
+        self._launch: OverlappedKernel | None = None
+        if count:
+            self._launch = OverlappedKernel(compiled(kernel_name(name), source), (-(-count // per_block), 1, 1), BLOCK)
 
     def __call__(self, *arrays: Array) -> None:
         """Enqueue it on CuPy's current stream, with the arrays in the order of its parameters."""
-        if self.count:
-            self._raw(self._grid, (BLOCK,), (*arrays, self._count))
+        if self._launch is not None:
+            self._launch([*[a.data.ptr for a in arrays], self.count], [*[ADDRESS] * len(arrays), LONG])
 
 
 @lru_cache(maxsize=4096)
@@ -163,10 +175,12 @@ def thread_kernel(
     declarations: str = "",
 ) -> Kernel:
     """A kernel for the op of this name that runs `body` for each `i` below `count`; `index` is the C type of `i`."""
-    source = f"""{PROLOGUE}{_COMMON}{declarations}
+    source = f"""{PROLOGUE}{COMMON}{declarations}
 extern "C" __global__ void __launch_bounds__({BLOCK})
 {kernel_name(op)}({parameters(outs, ins, restrict)}, const long long count) {{
   typedef {index} index;
+  START_NEXT;
+  WAIT_FOR_LAST;
   const index i = (index)blockIdx.x * {BLOCK} + threadIdx.x;
   if (i >= count) return;
 {body}
@@ -197,10 +211,12 @@ def row_kernel(
     reduce = _REDUCE if group > 1 else "template <template <typename> class F, typename A> "
     if group == 1:
         reduce += "__device__ __forceinline__ A reduce(A mine) { return mine; }"
-    source = f"""{PROLOGUE}{_COMMON}{_FOLDS}{reduce.replace("GROUP", str(group))}{declarations}
+    source = f"""{PROLOGUE}{COMMON}{_FOLDS}{reduce.replace("GROUP", str(group))}{declarations}
 extern "C" __global__ void __launch_bounds__({BLOCK})
 {kernel_name(op)}({parameters(outs, ins, False)}, const long long count) {{
   typedef {index_type(outer * length * inner)} index;
+  START_NEXT;
+  WAIT_FOR_LAST;
   const int GROUP = {group}, t = threadIdx.x % GROUP;
   const index i = (index)blockIdx.x * {BLOCK // group} + threadIdx.x / GROUP, stride = {inner};
   const index base = i / {inner} * {length * inner} + i % {inner};

@@ -1,0 +1,43 @@
+"""A convolution with bias, residual and activation in one kernel of implicit GEMM."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from xdsl.dialects.builtin import StringAttr, TensorType
+from xdsl.ir import Attribute
+from xdsl.irdl import irdl_op_definition, opt_prop_def
+
+from ...errors import CompileError
+from ..nn.base import integer
+from ..nn.channels import is_channels_last
+from ..nn.conv import DirectConvOp
+from ..nn.types import Abstract, dims_of
+
+
+@irdl_op_definition
+class CudaConvOp(DirectConvOp):
+    """`activation(conv(x, w) + bias + residual)`, layout nhwc, two spatial dims, one group.
+
+    The product [positions, kernel * C] by [kernel * C, K] is computed in tiles; where tiles are few, the blocks of a
+    cluster share the sum of one (split K). `plan` is `<rows>x<filters>/<split>`, the tile and how many blocks share
+    it, as a tuner found it; without it a model of the costs chooses. The residual has the result's dims.
+    """
+
+    name = "cuda.conv"
+    ONNX: ClassVar = None
+
+    plan = opt_prop_def(StringAttr)
+
+    def infer(
+        self, x: Abstract, w: Abstract, bias: Abstract | None, residual: Abstract | None
+    ) -> TensorType[Attribute]:
+        """[N, out..., K]"""
+        if not is_channels_last(self.layout):
+            raise CompileError(f"{self.name} needs the layout nhwc")
+        if x.rank != 4 or integer(self.group) != 1:
+            raise CompileError(f"{self.name} has two spatial dims and one group")
+        result = super().infer(x, w, bias, residual)
+        if residual is not None and residual.dims != dims_of(result):
+            raise CompileError(f"the residual {residual.type} of {self.name} must be a {result}")
+        return result

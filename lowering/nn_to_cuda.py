@@ -1,0 +1,102 @@
+"""`lower-nn-to-cuda`: small convolutions become one kernel of our own, which splits sums that libraries do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, bf16, f16, f32
+from xdsl.ir import SSAValue
+from xdsl.passes import ModulePass
+
+from ..dialects.cuda import CudaConvOp
+from ..dialects.nn.base import NNOp, integer
+from ..dialects.nn.channels import is_channels_last
+from ..dialects.nn.conv import ConvOp
+from ..dialects.nn.elementwise import AddOp
+from ..dialects.nn.types import dims_of, dtype_of, element_type, static_dims
+from .calls import Calls, Lowering, apply_lowerings
+from .nn_to_cudnn import CHANNELS, call_of, padded
+
+TILE = 64
+"""Rows and filters of the kernel's largest tile."""
+
+MOST_TILES = 264
+"""More tiles than this (two for each multiprocessor of an H100) keep the GPU busy by a library's larger ones."""
+
+PACK_BYTES = 16
+"""The filters of a position are written in packs of this size."""
+
+
+class LowerConvToCuda(Lowering):
+    """`nn.conv x, w bias b residual r activation = relu` -> `cuda.conv` of the same, with explicit pads
+
+    In layout nhwc only, with two spatial dims and one group, and where the result has few tiles (batch 1, late
+    layers): larger ones are better by a library. f32 is rounded to TF32, so it is lowered only where that is allowed.
+    Input channels that are no multiple of 4 are padded with zeros, and so are the filters, as weights.
+    """
+
+    OP: ClassVar[type[NNOp]] = ConvOp
+
+    def __init__(self, tf32: bool):
+        self.elements = {f16, bf16, f32} if tf32 else {f16, bf16}
+
+    def refusal(self, op: ConvOp) -> str | None:
+        """Another layout, element type, rank or number of groups; unknown dims; too large, or chosen otherwise."""
+        x, w = dims_of(op.x.type), dims_of(op.w.type)
+        if not is_channels_last(op.layout):
+            return "its channels are first"
+        if (element := element_type(op.x.type)) not in self.elements:
+            return f"{element} would lose precision"
+        if len(x) != 4 or integer(op.group) != 1:
+            return f"it has {len(x) - 2} spatial dim(s) and {integer(op.group)} group(s)"
+        if None in (*x, *w) or 0 in (*x, *w):
+            return "its dims are not known, or 0"
+        if (w[0] or 0) * dtype_of(element).itemsize % PACK_BYTES:
+            return f"{w[0]} filters are no multiple of {PACK_BYTES} bytes"
+        if chosen := call_of(op):
+            return None if chosen.startswith("cuda") else f"{chosen} computes it"
+        positions = prod(static_dims(dims_of(op.result.type))[:3])
+        tiles = -(-positions // TILE) * -(-(w[0] or 0) // TILE)
+        return f"{tiles} tiles are better by a library" if tiles > MOST_TILES else None
+
+    def lower(self, op: ConvOp, calls: Calls) -> SSAValue:
+        """See the class."""
+        window = op.window(dims_of(op.x.type), dims_of(op.w.type))
+        x, w = op.x, op.w
+        if missing := -static_dims(dims_of(x.type))[-1] % CHANNELS:
+            x, w = (padded(value, missing, calls) for value in (x, w))
+        fits = op.residual is None or op.residual.type == op.result.type
+        y = calls.add(
+            CudaConvOp(
+                x,
+                w,
+                op.bias,
+                op.residual if fits else None,
+                layout=op.layout,
+                pads=[*window.before, *window.after],
+                strides=window.strides,
+                dilations=window.dilations,
+                activation=op.activation if fits else None,
+                plan=call_of(op).partition(":")[2] or None,
+            )
+        )
+        if op.residual is None or fits:
+            return y
+        return calls.activation(calls.add(AddOp(y, op.residual)), op.activation)
+
+
+@dataclass(frozen=True)
+class LowerNnToCudaPass(ModulePass):
+    """Lower nn.conv with its channels last to cuda.conv where it is small; `--remarks` says why others stay."""
+
+    name = "lower-nn-to-cuda"
+
+    tf32: bool = False
+    """Whether f32 may be rounded to TF32."""
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        """Rewrite `op` in place."""
+        apply_lowerings(op, [LowerConvToCuda(self.tf32)])
