@@ -1,4 +1,4 @@
-"""`lower-nn-to-cuda`: small convolutions become one kernel of our own, which splits sums that libraries do not."""
+"""`lower-nn-to-cuda`: small convolutions and products become one kernel of our own, made for them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from ..dialects.cuda import CudaConvOp
-from ..dialects.nn.base import NNOp, integer
-from ..dialects.nn.channels import is_channels_last
+from ..dialects.nn.base import NNOp, integer, number
+from ..dialects.nn.channels import CHANNELS_LAST, is_channels_last
+from ..dialects.nn.constant import is_weight
 from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.elementwise import AddOp
+from ..dialects.nn.gemm import GemmOp
+from ..dialects.nn.layout import TransposeOp
 from ..dialects.nn.types import dims_of, dtype_of, element_type, static_dims
 from .calls import Calls, Lowering, apply_lowerings
 from .nn_to_cudnn import CHANNELS, call_of, padded
@@ -54,13 +57,7 @@ class LowerConvToCuda(Lowering):
             return f"it has {len(x) - 2} spatial dim(s) and {integer(op.group)} group(s)"
         if None in (*x, *w) or 0 in (*x, *w):
             return "its dims are not known, or 0"
-        if (w[0] or 0) * dtype_of(element).itemsize % PACK_BYTES:
-            return f"{w[0]} filters are no multiple of {PACK_BYTES} bytes"
-        if chosen := call_of(op):
-            return None if chosen.startswith("cuda") else f"{chosen} computes it"
-        positions = prod(static_dims(dims_of(op.result.type))[:3])
-        tiles = -(-positions // TILE) * -(-(w[0] or 0) // TILE)
-        return f"{tiles} tiles are better by a library" if tiles > MOST_TILES else None
+        return refuse_by_size(op, prod(static_dims(dims_of(op.result.type))[:3]), w[0] or 0)
 
     def lower(self, op: ConvOp, calls: Calls) -> SSAValue:
         """See the class."""
@@ -88,9 +85,58 @@ class LowerConvToCuda(Lowering):
         return calls.activation(calls.add(AddOp(y, op.residual)), op.activation)
 
 
+class LowerGemmToCuda(Lowering):
+    """`nn.gemm a, b c {transB = 1} activation = relu` -> `cuda.conv` of 1x1 filters on an image of one column
+
+    The last layers of networks. c is a vector, alpha and beta are 1; a b that is not transposed must be a weight.
+    """
+
+    OP: ClassVar[type[NNOp]] = GemmOp
+
+    def __init__(self, tf32: bool):
+        self.elements = {f16, bf16, f32} if tf32 else {f16, bf16}
+
+    def refusal(self, op: GemmOp) -> str | None:
+        """Another equation, element type or size."""
+        a, dims = dims_of(op.a.type), dims_of(op.result.type)
+        if (element := element_type(op.a.type)) not in self.elements:
+            return f"{element} would lose precision"
+        if None in (*a, *dims, *dims_of(op.b.type)) or 0 in (*a, *dims):
+            return "its dims are not known, or 0"
+        trans_a, trans_b = op.transposed()
+        if trans_a or not (trans_b or is_weight(op.b)) or number(op.alpha) != 1:
+            return "its operands are not as the kernel reads them"
+        if op.c is not None and (number(op.beta) != 1 or dims_of(op.c.type) != dims[1:]):
+            return "its c is no bias"
+        rows, filters = static_dims(dims)
+        if (a[1] or 0) % CHANNELS:
+            return f"{a[1]} columns are no multiple of {CHANNELS}"
+        return refuse_by_size(op, rows, filters)
+
+    def lower(self, op: GemmOp, calls: Calls) -> SSAValue:
+        """See the class."""
+        rows, filters = static_dims(dims_of(op.result.type))
+        b = op.b if op.transposed()[1] else calls.add(TransposeOp(op.b, perm=[1, 0]))
+        inner = dims_of(op.a.type)[1]
+        x, w = calls.reshape(op.a, (1, rows, 1, inner)), calls.reshape(b, (filters, 1, 1, inner))
+        plan = call_of(op).partition(":")[2] or None
+        y = calls.add(CudaConvOp(x, w, op.c, None, layout=CHANNELS_LAST, activation=op.activation, plan=plan))
+        return calls.reshape(y, (rows, filters))
+
+
+def refuse_by_size(op: NNOp, rows: int, filters: int) -> str | None:
+    """What was chosen otherwise, or is larger than the kernel is made for."""
+    if filters * dtype_of(element_type(op.results[0].type)).itemsize % PACK_BYTES:
+        return f"{filters} filters are no multiple of {PACK_BYTES} bytes"
+    if chosen := call_of(op):
+        return None if chosen.startswith("cuda") else f"{chosen} computes it"
+    tiles = -(-rows // TILE) * -(-filters // TILE)
+    return f"{tiles} tiles are better by a library" if tiles > MOST_TILES else None
+
+
 @dataclass(frozen=True)
 class LowerNnToCudaPass(ModulePass):
-    """Lower nn.conv with its channels last to cuda.conv where it is small; `--remarks` says why others stay."""
+    """Lower nn.conv with its channels last, and nn.gemm, to cuda.conv where small; `--remarks` says why others stay."""
 
     name = "lower-nn-to-cuda"
 
@@ -99,4 +145,4 @@ class LowerNnToCudaPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite `op` in place."""
-        apply_lowerings(op, [LowerConvToCuda(self.tf32)])
+        apply_lowerings(op, [LowerConvToCuda(self.tf32), LowerGemmToCuda(self.tf32)])

@@ -91,7 +91,7 @@ def default_spelling(op: ConvOp, ends: bool) -> str:
     return "runtime" if clips else "precompiled"
 
 
-def call_of(op: ConvOp) -> str:
+def call_of(op: NNOp) -> str:
     """Which library was chosen for `op`, "" where none was."""
     chosen = op.attributes.get(CALL)
     return chosen.data if isinstance(chosen, StringAttr) else ""

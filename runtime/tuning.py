@@ -16,6 +16,7 @@ from ..dialects.nn.base import NNOp
 from ..dialects.nn.channels import is_channels_last
 from ..dialects.nn.constant import is_weight
 from ..dialects.nn.conv import ConvOp
+from ..dialects.nn.gemm import GemmOp
 from ..dialects.nn.types import Array, dims_of, dtype_of, element_type, is_static, num_bytes, static_dims
 from ..errors import CompileError
 from ..lowering.nn_to_cudnn import CALL
@@ -58,8 +59,10 @@ class Tuner:
     progress: Progress = silent
 
     def tune_calls(self, module: ModuleOp) -> None:
-        """Choose which library computes each convolution with its channels last: `nn.call`. Static shapes only."""
-        ops = [op for op in main_function(module).walk() if isinstance(op, ConvOp) and is_channels_last(op.layout)]
+        """Choose what computes each product and each convolution, channels last: `nn.call`. Static shapes only."""
+        walk = list(main_function(module).walk())
+        ops: list[NNOp] = [op for op in walk if isinstance(op, ConvOp) and is_channels_last(op.layout)]
+        ops += [op for op in walk if isinstance(op, GemmOp)]
         self._tune(ops, lambda op: {CALL: self._fastest_call(op)})
 
     def tune_algorithms(self, module: ModuleOp) -> None:
@@ -82,7 +85,7 @@ class Tuner:
                 _choose(op, chosen)
         self.progress(len(alike), len(alike), "")
 
-    def _fastest_call(self, op: ConvOp) -> str:
+    def _fastest_call(self, op: NNOp) -> str:
         best, fastest = "", float("inf")
         for call in CALLS:
             try:
@@ -93,7 +96,7 @@ class Tuner:
                 best, fastest = chosen, microseconds
         return best or "blas"
 
-    def _time_call(self, op: ConvOp, call: str) -> tuple[float, str]:
+    def _time_call(self, op: NNOp, call: str) -> tuple[float, str]:
         """The time of a convolution by one library with its best algorithm or plan, and what chooses both."""
         module, weights = fragment(op, {CALL: call})
         self.lower(module)

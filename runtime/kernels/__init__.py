@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -62,8 +62,22 @@ class KernelContext:
 
 
 Bind: TypeAlias = Callable[[Any, KernelContext], Kernel | None]
-Capture: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
-"""`capture(run)` records what `run` enqueues on the device, and returns what enqueues it all at once."""
+
+
+class Recording(Protocol):
+    """What `run` enqueued on the device, recorded: a call enqueues it all at once."""
+
+    def __call__(self) -> None:
+        """Enqueue it."""
+        ...
+
+    def move(self, start: int, nbytes: int, to: int) -> None:
+        """From the next call on, use the memory at `to` for that at `start`; for calls of RELOCATABLE ops only."""
+        ...
+
+
+Capture: TypeAlias = Callable[[Callable[[], None]], Recording]
+"""`capture(run)` records what `run` enqueues on the device."""
 
 Attributes: TypeAlias = dict[str, str]
 """Attributes of an op that choose one of several kernels."""
@@ -84,6 +98,8 @@ class Backend:
     views: dict[type[NNOp], ViewFunction] = field(default_factory=dict[type[NNOp], ViewFunction])
     alternatives: dict[type[NNOp], Alternatives] = field(default_factory=dict[type[NNOp], Alternatives])
     capture: Capture | None = None
+    relocatable: frozenset[type[NNOp]] = frozenset()
+    """The ops whose kernels in a recording may be given other addresses; see `Recording.move`."""
     elapsed: Callable[[Callable[[], None], int], float] | None = None
     """`elapsed(launch, repeats)`: the median duration on the device of a captured launch, in microseconds."""
     describe: Callable[[], dict[str, str]] = dict[str, str]
@@ -100,7 +116,7 @@ class Backend:
     def arena(self, size: int) -> Array:
         """`size` bytes of uninitialised memory, aligned as plan-memory's offsets are."""
         memory = self.xp.empty(size + ALIGNMENT, np.uint8)
-        start = -(memory.ctypes.data if self.xp is np else memory.data.ptr) % ALIGNMENT
+        start = -self.address(memory) % ALIGNMENT
         return memory[start : start + size]
 
     def copy(self, target: Array, source: Array) -> None:
@@ -109,6 +125,10 @@ class Backend:
             np.copyto(target, source)
         elif source.nbytes:
             target.data.copy_from_device_async(source.data, source.nbytes)
+
+    def address(self, array: Array) -> int:
+        """Where an array begins."""
+        return int(array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr)
 
     def synchronize(self) -> None:
         """Wait until the device has done what it was asked to do."""

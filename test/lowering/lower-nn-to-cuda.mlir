@@ -87,3 +87,33 @@ func.func @tiles(%l: tensor<1x16896x1x32xf16>, %p: tensor<64x1x1x32xf16>) -> ten
   %e = nn.conv %l, %p layout = "nhwc" : (tensor<1x16896x1x32xf16>, tensor<64x1x1x32xf16>) -> tensor<1x16896x1x64xf16>
   func.return %e : tensor<1x16896x1x64xf16>
 }
+
+// A product with a bias vector is a 1x1 convolution of one column; weights are transposed where they must be.
+// CHECK-LABEL: func.func @gemm
+// CHECK: %[[X:.*]] = nn.reshape %x, {{.*}} -> tensor<1x3x1x16xf16>
+// CHECK: %[[V:.*]] = nn.reshape %v, {{.*}} -> tensor<32x1x1x16xf16>
+// CHECK: %[[Y:.*]] = cuda.conv %[[X]], %[[V]] bias %b layout = "nhwc" activation = relu : {{.*}} -> tensor<1x3x1x32xf16>
+// CHECK: nn.reshape %[[Y]], {{.*}} -> tensor<3x32xf16>
+// CHECK: %[[T:.*]] = nn.transpose %w perm [1, 0] : {{.*}} -> tensor<32x16xf16>
+// CHECK: nn.reshape %[[T]]
+// CHECK: cuda.conv {{.*}}plan = "16x32/1"
+func.func @gemm(%x: tensor<3x16xf16>, %v: tensor<32x16xf16>, %b: tensor<32xf16>) -> (tensor<3x32xf16>, tensor<3x32xf16>) {
+  %w = nn.parameter "w" : tensor<16x32xf16>
+  %y = nn.gemm %x, %v c %b transB = 1 activation = relu : (tensor<3x16xf16>, tensor<32x16xf16>, tensor<32xf16>) -> tensor<3x32xf16>
+  %z = nn.gemm %x, %w {nn.call = "cuda:16x32/1"} : (tensor<3x16xf16>, tensor<16x32xf16>) -> tensor<3x32xf16>
+  func.return %y, %z : tensor<3x32xf16>, tensor<3x32xf16>
+}
+
+// CHECK-LABEL: func.func @other_products
+// CHECK-NOT: cuda.conv
+// REMARK: remark: whole not lowered: its c is no bias
+// REMARK: remark: computed not lowered: its operands are not as the kernel reads them
+// REMARK: remark: scaled not lowered: its operands are not as the kernel reads them
+// REMARK: remark: odd_columns not lowered: 6 columns are no multiple of 4
+func.func @other_products(%x: tensor<3x16xf16>, %v: tensor<32x16xf16>, %c: tensor<3x32xf16>, %u: tensor<16x32xf16>, %s: tensor<3x6xf16>, %t: tensor<32x6xf16>) -> (tensor<3x32xf16>, tensor<3x32xf16>, tensor<3x32xf16>, tensor<3x32xf16>) {
+  %p = nn.gemm %x, %v c %c transB = 1 : (tensor<3x16xf16>, tensor<32x16xf16>, tensor<3x32xf16>) -> tensor<3x32xf16> loc("whole")
+  %q = nn.gemm %x, %u : (tensor<3x16xf16>, tensor<16x32xf16>) -> tensor<3x32xf16> loc("computed")
+  %r = nn.gemm %x, %v alpha = 2.0 transB = 1 : (tensor<3x16xf16>, tensor<32x16xf16>) -> tensor<3x32xf16> loc("scaled")
+  %o = nn.gemm %s, %t transB = 1 : (tensor<3x6xf16>, tensor<32x6xf16>) -> tensor<3x32xf16> loc("odd_columns")
+  func.return %p, %q, %r, %o : tensor<3x32xf16>, tensor<3x32xf16>, tensor<3x32xf16>, tensor<3x32xf16>
+}

@@ -12,6 +12,9 @@ import pytest
 from xdsl.dialects.builtin import DenseArrayBase, ModuleOp, i64
 from xdsl.parser import Parser
 
+from nnfuse.dialects.nn.activations import ReluOp
+from nnfuse.dialects.nn.elementwise import AddOp, MulOp
+from nnfuse.runtime.kernels import Backend
 from nnfuse.runtime.kernels.numpy import BACKEND
 from nnfuse.runtime.program import Program
 from nnfuse.runtime.reference import main_function
@@ -27,18 +30,38 @@ func.func @main(%x: tensor<4x6xf32>, %y: tensor<4x6xf32>) -> (tensor<4x6xf32>, t
 """
 
 
-def capture(run: Callable[[], None]) -> Callable[[], None]:
+class Recorded:
     """The calls of a frame on the arrays that they have now, whose memory nobody here keeps alive but they themselves.
 
     Addresses are what a CUDA graph holds, so the arrays are rebuilt from theirs.
     """
-    calls = [(s.kernel, list(map(by_address, s.outs)), list(map(by_address, s.ins))) for s in run.__self__.steps]
-    return lambda: [kernel(outs, ins) for kernel, outs, ins in calls] and None
+
+    def __init__(self, run: Callable[[], None]):
+        self.calls = [(s.kernel, list(map(interface, s.outs)), list(map(interface, s.ins))) for s in run.__self__.steps]
+        self.places: dict[tuple[int, int], int] = {}
+
+    def __call__(self) -> None:
+        for kernel, outs, ins in self.calls:
+            kernel(list(map(self.array, outs)), list(map(self.array, ins)))
+
+    def move(self, start: int, nbytes: int, to: int) -> None:
+        self.places[start, start + nbytes] = to
+
+    def array(self, held: dict[str, Any]) -> Any:
+        address, readonly = held["data"]
+        for (start, end), to in self.places.items():
+            if start <= address < end:
+                address += to - start
+                break
+        return np.asarray(type("Memory", (), {"__array_interface__": {**held, "data": (address, readonly)}})())
 
 
-def by_address(array: Any) -> Any:
-    held = type("Memory", (), {"__array_interface__": {**array.__array_interface__, "strides": array.strides}})()
-    return np.asarray(held)
+def interface(array: Any) -> dict[str, Any]:
+    return {**array.__array_interface__, "strides": array.strides}
+
+
+def backend(*relocatable: Any) -> Backend:
+    return dataclasses.replace(BACKEND, capture=Recorded, relocatable=frozenset(relocatable))
 
 
 def planned(own_buffers: bool) -> ModuleOp:
@@ -54,7 +77,7 @@ def planned(own_buffers: bool) -> ModuleOp:
 
 @pytest.mark.parametrize("own_buffers", [False, True])
 def test_captured_runs(own_buffers: bool) -> None:
-    program = Program(planned(own_buffers), {}.__getitem__, dataclasses.replace(BACKEND, capture=capture))
+    program = Program(planned(own_buffers), {}.__getitem__, backend())
     rng = np.random.default_rng(5)
     kept: list[tuple[Any, Any]] = []
     for _ in range(4):
@@ -72,9 +95,59 @@ def test_captured_runs(own_buffers: bool) -> None:
         np.testing.assert_array_equal(result, expected)
 
 
+MOVING = """
+func.func @main(%x: tensor<4x6xf32>, %y: tensor<4x6xf32>) -> (tensor<4x6xf32>, tensor<4x6xf32>, tensor<4x6xf32>) {
+  %a = nn.relu %x : tensor<4x6xf32>
+  %b = nn.add %a, %y : tensor<4x6xf32>
+  %c = nn.mul %b, %a : tensor<4x6xf32>
+  func.return %b, %c, %c : tensor<4x6xf32>, tensor<4x6xf32>, tensor<4x6xf32>
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("relocatable", "inputs", "results"),
+    [
+        ((ReluOp, AddOp, MulOp), [True, True], [True, False, False]),  # a result named twice is copied
+        ((ReluOp, MulOp), [True, False], [False, False, False]),
+        ((AddOp, MulOp), [False, True], [True, False, False]),
+        ((), [False, False], [False, False, False]),
+    ],
+)
+def test_kernels_are_given_the_callers_arrays(relocatable: Any, inputs: list[bool], results: list[bool]) -> None:
+    """Where all that touch an input or a result may be; else, and for a misaligned input, it is copied."""
+    module = Parser(new_context(), MOVING).parse_module()
+    run_passes(module, "plan-memory")
+    program = Program(module, {}.__getitem__, backend(*relocatable))
+    rng, kept = np.random.default_rng(6), list[Any]()
+    for misaligned in (0, 1, 0, 0):
+        x, y = (aligned(rng.standard_normal((4, 6)), misaligned) for _ in range(2))
+        found = program.run([x, y])
+        a = np.maximum(x, 0)
+        kept.append((found, [a + y, (a + y) * a, (a + y) * a]))
+    (frame,) = program._frames
+    assert frame.captured is not None
+    assert (frame.captured.moved_inputs, frame.captured.moved_results) == (inputs, results)
+    for found, expected in kept:
+        for result, truth in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(result, truth)
+    frame.captured.inputs[0][...] = np.nan  # nobody reads the copy that was made for capturing
+    again = program.run([aligned(np.ones((4, 6)), 0), aligned(np.ones((4, 6)), 0)])
+    np.testing.assert_array_equal(again[0], np.full((4, 6), 2, np.float32))
+
+
+def aligned(array: Any, off: int) -> Any:
+    """A copy in f32 that starts `off` elements after a multiple of 64 bytes."""
+    memory = np.empty(array.size + 32, np.float32)
+    start = -memory.ctypes.data % 64 // 4 + off
+    copy = memory[start : start + array.size].reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
 def test_what_a_graph_writes_stays() -> None:
     """Buffers outside the arena live as long as the graph that holds their addresses."""
-    program = Program(planned(True), {}.__getitem__, dataclasses.replace(BACKEND, capture=capture))
+    program = Program(planned(True), {}.__getitem__, backend())
     program.run([np.ones((4, 6), np.float32), np.ones((4, 6), np.float32)])
     (frame,) = program._frames
     written = {out.__array_interface__["data"][0] for step in frame.steps for out in step.outs if out is not None}

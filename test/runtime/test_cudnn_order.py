@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.parser import Parser
 
 from nnfuse.dialects.cudnn import CudnnConvOp
-from nnfuse.runtime.kernels.cupy import library
+from nnfuse.runtime.kernels.cupy import source
 from nnfuse.runtime.kernels.cupy.cudnn import ConvGraph, Plan, conv_kernel, reads_early
 from nnfuse.runtime.reference import main_function
 from nnfuse.runtime.session import new_context
@@ -31,17 +31,17 @@ def convolutions() -> list[CudnnConvOp]:
     return [op for op in main_function(module).body.block.ops if isinstance(op, CudnnConvOp)]
 
 
-def test_only_what_a_kernel_computed_is_waited_for() -> None:
-    assert [reads_early(op) for op in convolutions()] == [False, False, True]
+def test_only_weights_are_not_waited_for() -> None:
+    assert [reads_early(op) for op in convolutions()] == [False, True, True]
 
 
 def test_the_wait_comes_before_the_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    monkeypatch.setattr(library, "clear", lambda *_: calls.append("clear"))
+    monkeypatch.setattr(source, "compiled", lambda name, text: lambda *_: calls.append(name))
     array = SimpleNamespace(data=SimpleNamespace(ptr=256))
     scratch = SimpleNamespace(reserve=lambda _: None, view=lambda *_: array)
     for op in convolutions():
         graph = cast(ConvGraph, SimpleNamespace(op=op, run=lambda *_: calls.append("conv")))
         kernel = conv_kernel(graph, Plan(0, "plan", 0), cast(Any, SimpleNamespace(scratch=scratch)))
         kernel([cast(Any, array)], [cast(Any, array)] * len(op.operands))
-    assert calls == ["conv", "conv", "clear", "conv"]
+    assert calls == ["conv", "nnfuse_wait", "conv", "nnfuse_wait", "conv"]

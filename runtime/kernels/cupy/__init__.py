@@ -15,15 +15,16 @@ from . import library
 @cache
 def get_cuda_backend() -> Backend:
     """The backend of `cuda`; raises CompileError, saying how to install what is missing, where it cannot run."""
-    from .graph import Fence, capture, elapsed
-    from .registry import ALTERNATIVES, KERNELS
+    from .graph import Fence, Graph, elapsed
+    from .registry import ALTERNATIVES, KERNELS, RELOCATABLE
 
     return Backend(
         "cuda",
         library.require(),
         KERNELS,
         alternatives=ALTERNATIVES,
-        capture=capture,
+        capture=Graph,
+        relocatable=RELOCATABLE,
         elapsed=elapsed,
         describe=library.describe,
         fence=Fence,

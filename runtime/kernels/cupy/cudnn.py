@@ -14,14 +14,14 @@ import numpy as np
 
 from ....dialects.cudnn import CudnnConvOp
 from ....dialects.nn.activation import ActivationAttr
-from ....dialects.nn.base import NNOp, ints, text
+from ....dialects.nn.base import ints, text
 from ....dialects.nn.channels import dims_first
 from ....dialects.nn.constant import is_weight
 from ....dialects.nn.types import Array
 from ....errors import CompileError
 from ....rewriting import node_name
 from .. import Attributes, Kernel, KernelContext
-from . import library
+from . import library, source
 from .operands import tensor_of
 
 WORKSPACE_LIMIT = 64 << 20
@@ -155,31 +155,29 @@ def conv_kernel(graph: ConvGraph, plan: Plan, context: KernelContext) -> Kernel:
     """The kernel that runs one plan of a graph."""
     numbers = {"x": X, "w": W, "bias": BIAS, "residual": RESIDUAL}
     order = [numbers[name] for name in graph.op.operand_names()]
-    waits = reads_early(graph.op)
-    size = max(plan.workspace, WAIT_BYTES * waits)
-    context.scratch.reserve(size)
+    wait = WAIT if reads_early(graph.op) else None
+    context.scratch.reserve(plan.workspace)
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
         buffers = {number: array.data.ptr for number, array in zip(order, ins, strict=True)}
         buffers[Y] = outs[0].data.ptr
-        workspace = context.scratch.view((size,), np.uint8).data.ptr if size else 0
-        if waits:
-            library.clear(workspace, WAIT_BYTES)
+        workspace = context.scratch.view((plan.workspace,), np.uint8).data.ptr if plan.workspace else 0
+        if wait is not None:
+            source.compiled("nnfuse_wait", wait)((1,), (1,), ())
         graph.run(plan, buffers, workspace)
 
     return run
 
 
-WAIT_BYTES = 16
-"""What is cleared before a kernel that must not start early; any number does."""
+WAIT = 'extern "C" __global__ void nnfuse_wait() {}'
+"""A kernel that does nothing but start after all before it, and so keeps the one after it from starting earlier."""
 
 
 def reads_early(op: CudnnConvOp) -> bool:
-    """Whether a plan may read what is still being written, unless something that is no kernel comes before it.
+    """Whether a plan may read what is still being written, unless a kernel that does not start early comes before it.
 
     cuDNN's kernels start before the last one's end (programmatic dependent launch) and wait for it before they read x,
     but not all of them before they read the rest: in a CUDA graph, ResNet-18's residuals came out wrong (cuDNN 9.19, an
     engine compiled at run time after a precompiled one).
     """
-    others = (op.w, op.bias, op.residual)
-    return any(v is not None and isinstance(v.owner, NNOp) and not is_weight(v) for v in others)
+    return any(v is not None and not is_weight(v) for v in (op.w, op.bias, op.residual))

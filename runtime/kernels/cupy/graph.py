@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from . import library
+from .launch import ADDRESS, Launch, recorded
 
 
 class Fence:
@@ -26,27 +27,45 @@ class Fence:
         self._event.record(library.cupy().cuda.get_current_stream())
 
 
-def capture(run: Callable[[], None]) -> Callable[[], None]:
-    """Record what `run` enqueues on CuPy's current stream; the result launches it on the stream current then.
+class Graph:
+    """What `run` enqueues on CuPy's current stream, recorded; a call launches it on the stream current then."""
 
-    `run` has run before, so that everything is compiled and planned.
-    """
-    xp: Any = library.cupy()
-    stream = xp.cuda.Stream(non_blocking=True)
-    xp.cuda.Device().synchronize()
-    with stream:
-        stream.begin_capture()
-        try:
-            run()
-        finally:
-            graph = stream.end_capture()
-    graph.upload(stream)
-    stream.synchronize()
+    def __init__(self, run: Callable[[], None]):
+        """`run` has run before, so that everything is compiled and planned."""
+        self._xp: Any = library.cupy()
+        stream = self._xp.cuda.Stream(non_blocking=True)
+        self._xp.cuda.Device().synchronize()
+        with stream, recorded() as launches:
+            stream.begin_capture()
+            try:
+                run()
+            finally:
+                self._graph = stream.end_capture()
+        self._graph.upload(stream)
+        stream.synchronize()
+        self._launches: list[Launch] = launches
+        self._moved: dict[tuple[int, int], int] = {}
 
-    def launch() -> None:
-        graph.launch(xp.cuda.get_current_stream())
+    def __call__(self) -> None:
+        """Enqueue it."""
+        self._graph.launch(self._xp.cuda.get_current_stream())
 
-    return launch
+    def move(self, start: int, nbytes: int, to: int) -> None:
+        """From the next launch on, kernels of ours find at `to` what lay in the `nbytes` bytes from `start` on."""
+        if self._moved.get((start, nbytes), start) == to:
+            return
+        self._moved[start, nbytes] = to
+        for launch in self._launches:
+            typed = list(zip(launch.arguments, launch.types, strict=True))
+            if any(type_ is ADDRESS and start <= value < start + nbytes for value, type_ in typed):
+                arguments = tuple(self._place(value) if type_ is ADDRESS else value for value, type_ in typed)
+                launch.set_arguments(self._graph.graphExec, arguments)
+
+    def _place(self, address: int) -> int:
+        for (start, nbytes), to in self._moved.items():
+            if start <= address < start + nbytes:
+                return to + address - start
+        return address
 
 
 def elapsed(launch: Callable[[], None], repeats: int) -> float:

@@ -128,11 +128,6 @@ def cudnn_on_stream(handle: Any) -> Generator[None]:
         yield
 
 
-def clear(address: int, nbytes: int) -> None:
-    """Enqueue zeros on CuPy's current stream; whatever is enqueued after it waits for all before it to end."""
-    cupy().cuda.runtime.memsetAsync(address, 0, nbytes, stream())
-
-
 def describe() -> dict[str, str]:
     """The GPU and the versions that a figure depends on. Raises CompileError."""
     xp = require()

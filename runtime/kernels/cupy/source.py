@@ -147,7 +147,7 @@ class Kernel:
     def __call__(self, *arrays: Array) -> None:
         """Enqueue it on CuPy's current stream, with the arrays in the order of its parameters."""
         if self._launch is not None:
-            self._launch([*[a.data.ptr for a in arrays], self.count], [*[ADDRESS] * len(arrays), LONG])
+            self._launch((*(a.data.ptr for a in arrays), self.count), (*(ADDRESS,) * len(arrays), LONG))
 
 
 @lru_cache(maxsize=4096)
