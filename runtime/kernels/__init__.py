@@ -88,6 +88,10 @@ Alternatives: TypeAlias = Callable[[Any, KernelContext], Iterator[tuple[Attribut
 ViewFunction: TypeAlias = Callable[[Any, Sequence[Array]], Array | None]
 
 
+def _nothing() -> None:
+    """Enqueues no kernel."""
+
+
 @dataclass(frozen=True)
 class Backend:
     """A device to run on: its array module, its kernels, and how arrays come and go."""
@@ -102,6 +106,8 @@ class Backend:
     """The ops whose kernels in a recording may be given other addresses; see `Recording.move`."""
     elapsed: Callable[[Callable[[], None], int], float] | None = None
     """`elapsed(launch, repeats)`: the median duration on the device of a captured launch, in microseconds."""
+    neighbour: Callable[[], None] = _nothing
+    """Enqueues a kernel that does nothing, in the way of those that stand around a call in a network."""
     describe: Callable[[], dict[str, str]] = dict[str, str]
     """The device and the versions of its libraries."""
     fence: Callable[[], AbstractContextManager[None]] = nullcontext

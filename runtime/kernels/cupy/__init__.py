@@ -15,7 +15,7 @@ from . import library
 @cache
 def get_cuda_backend() -> Backend:
     """The backend of `cuda`; raises CompileError, saying how to install what is missing, where it cannot run."""
-    from .graph import Fence, Graph, elapsed
+    from .graph import Fence, Graph, elapsed, neighbour
     from .registry import ALTERNATIVES, KERNELS, RELOCATABLE
 
     return Backend(
@@ -26,6 +26,7 @@ def get_cuda_backend() -> Backend:
         capture=Graph,
         relocatable=RELOCATABLE,
         elapsed=elapsed,
+        neighbour=neighbour,
         describe=library.describe,
         fence=Fence,
     )
