@@ -33,7 +33,7 @@ from .parameters import ModelParameters, open_model, open_parameters
 from .program import Program
 from .reference import main_function, value_names
 from .sizes import MAX_BYTES, check_sizes
-from .tuning import Progress, Tuner, silent
+from .tuning import METHOD, Progress, Tuner, silent
 from .tuning_cache import TuningCache
 
 FUSE = "canonicalize,fold-affine,fold-pad,fuse-activation,canonicalize"
@@ -217,7 +217,7 @@ class Session:
         def lower(module: ModuleOp) -> None:
             run_passes(module, f"{lower_pipeline(self.precision)},plan-memory", self._context)
 
-        cache = TuningCache(self._backend.describe())
+        cache = TuningCache(self._backend.describe() | {"tuning": METHOD})
         return Tuner(self._backend, self.precision, cache, lower, self._progress)
 
     def pipeline(self, shapes: Sequence[tuple[int, ...]]) -> str:

@@ -30,6 +30,9 @@ from .tuning_cache import TuningCache
 CALLS = ("blas", "cudnn:precompiled", "cudnn:runtime", "cuda")
 """What may compute a convolution; `blas` leaves depthwise ones to the kernel of their own."""
 
+METHOD = "2"
+"""Changed with the candidates and with how they are timed: choices made otherwise are not used."""
+
 COLD_BYTES = 96 << 20
 """Weights come from memory in a network, not from the cache: they are rotated among copies of this size together."""
 
