@@ -39,7 +39,7 @@ POINTWISE: tuple[type[NNOp], ...] = (
 FLOATS: tuple[Attribute, ...] = (f32, f16, bf16)
 """The element types that a fused kernel computes with, all in f32."""
 
-MAX_OPERANDS, MAX_RESULTS, MAX_OPS = 64, 4, 128
+MAX_OPERANDS, MAX_PIECES, MAX_RESULTS, MAX_OPS = 64, 56, 4, 128
 """What one kernel is kept to: its parameters, and what it holds in registers."""
 
 
@@ -220,9 +220,29 @@ class Body:
         return new.results[0]
 
 
+def flatten_concats(block: Block, weights: set[SSAValue]) -> None:
+    """`concat(concat(a, b), c)` -> `concat(a, b, c)`, where only fusible ops read it: the inner one may fuse as well."""
+    for op in reversed(list(block.ops)):
+        if not isinstance(op, ConcatOp) or not is_fusible(op, weights):
+            continue
+        readers = [use.operation for use in op.result.uses]
+        if any(isinstance(r, ConcatOp) or not is_fusible(r, weights) for r in readers):
+            continue
+        pieces = op.flattened(MAX_PIECES)
+        if len(pieces) > len(op.inputs):
+            new = ConcatOp(pieces, axis=op.axis, result_types=op.result_types)
+            new.location, new.result.name_hint = op.location, op.result.name_hint
+            block.insert_op_before(new, op)
+            op.result.replace_all_uses_with(new.result)
+            op.detach()
+            op.erase()
+
+
 def fuse_block(block: Block) -> None:
     """Fuse what stands in a block, from its end upwards."""
-    ops, weights = list(block.ops), weights_of(block)
+    weights = weights_of(block)
+    flatten_concats(block, weights)
+    ops = list(block.ops)
     position: dict[Operation, int] = {op: index for index, op in enumerate(ops)}
     done: set[Operation] = set()
     for op in reversed(ops):
