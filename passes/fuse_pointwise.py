@@ -221,7 +221,7 @@ class Body:
 
 
 def flatten_concats(block: Block, weights: set[SSAValue]) -> None:
-    """`concat(concat(a, b), c)` -> `concat(a, b, c)`, where only fusible ops read it: the inner one may fuse as well."""
+    """`concat(concat(a, b), c)` -> `concat(a, b, c)` where fusible ops alone read it: the inner one may fuse too."""
     for op in reversed(list(block.ops)):
         if not isinstance(op, ConcatOp) or not is_fusible(op, weights):
             continue
