@@ -92,7 +92,7 @@ def build(path: Path, name: str, text: str) -> Any:
     arguments = re.findall(r"(\w+)(?:, |$)", found[1])
     launch = LAUNCH.format(parameters=found[1], name=name, arguments=", ".join(arguments))
     path.with_suffix(".cpp").write_text(HOST + text.removeprefix(source.PROLOGUE) + launch)
-    options = ["-std=c++17", "-O1", "-w", "-fsanitize=alignment,bounds", "-fsanitize-undefined-trap-on-error"]
+    options = ["-std=c++17", "-w", "-fsanitize=alignment,bounds", "-fsanitize-undefined-trap-on-error"]
     command = ["g++", *options, "-shared", "-fPIC", "-o", f"{path}.so", f"{path}.cpp"]
     subprocess.run(command, check=True, capture_output=True, text=True)
     function = ctypes.CDLL(f"{path}.so").launch
