@@ -8,12 +8,13 @@ from __future__ import annotations
 import ctypes
 import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from nnfuse.runtime.kernels.cupy import source
 
@@ -26,6 +27,8 @@ using namespace std;
 #define __global__
 #define __forceinline__ inline
 #define __launch_bounds__(n)
+#define START_NEXT
+#define WAIT_FOR_LAST
 static struct { unsigned x; } blockIdx, threadIdx;
 struct half_t { unsigned short bits; };
 struct bf16_t { unsigned short bits; };
@@ -72,8 +75,8 @@ class DeviceArray(np.ndarray[Any, Any]):
         return SimpleNamespace(ptr=self.ctypes.data)
 
 
-def compiler(folder: Path) -> Callable[[str, str], Any]:
-    """What takes the place of `source.compiled`: libraries are put into `folder`."""
+def run_on_host(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let `source` compile for the host; libraries are put into `folder`."""
     made: dict[str, Any] = {}
 
     def compiled(name: str, text: str) -> Any:
@@ -81,11 +84,23 @@ def compiler(folder: Path) -> Callable[[str, str], Any]:
             made[text] = build(folder / f"kernel{len(made)}", name, text)
         return made[text]
 
-    return compiled
+    patch.setattr(source, "compiled", compiled)
+    patch.setattr(source, "OverlappedKernel", HostKernel)
+
+
+class HostKernel:
+    """A launch of a compiled function over a grid, as launch.py makes it."""
+
+    def __init__(self, function: Any, grid: tuple[int, int, int], block: int):
+        self._function, self._sizes = function, (ctypes.c_uint(grid[0]), ctypes.c_uint(block))
+
+    def __call__(self, arguments: Sequence[int], types: Sequence[Any]) -> None:
+        """All threads of all blocks, one after another."""
+        self._function(*self._sizes, *(type_(a) for a, type_ in zip(arguments, types, strict=True)))
 
 
 def build(path: Path, name: str, text: str) -> Any:
-    """A function `(grid, block, arguments)` like a `cupy.RawKernel`."""
+    """The function that runs the kernel `name` of a source."""
     assert text.startswith(source.PROLOGUE)
     found = re.search(rf"{name}\(([^{{]*)\) {{", text)
     assert found is not None
@@ -95,11 +110,4 @@ def build(path: Path, name: str, text: str) -> Any:
     options = ["-std=c++17", "-w", "-fsanitize=alignment,bounds", "-fsanitize-undefined-trap-on-error"]
     command = ["g++", *options, "-shared", "-fPIC", "-o", f"{path}.so", f"{path}.cpp"]
     subprocess.run(command, check=True, capture_output=True, text=True)
-    function = ctypes.CDLL(f"{path}.so").launch
-
-    def run(grid: Sequence[int], block: Sequence[int], arguments: Sequence[Any]) -> None:
-        *arrays, count = arguments
-        addresses = [ctypes.c_void_p(a.data.ptr) for a in arrays]
-        function(ctypes.c_uint(grid[0]), ctypes.c_uint(block[0]), *addresses, ctypes.c_longlong(int(count)))
-
-    return run
+    return ctypes.CDLL(f"{path}.so").launch
