@@ -258,6 +258,10 @@ def fuse_block(block: Block) -> None:
             for member in list(group.members)[1:]:
                 remark(f"{node_name(member)} fused into {node_name(op)}")
             group.fuse()
+    for op in reversed(ops):  # scalars that went inside, and what was made of a batch-norm's weights before
+        if op.parent is block and op.results and op.results[0] in weights and not any(r.first_use for r in op.results):
+            op.detach()
+            op.erase()
 
 
 @dataclass(frozen=True)

@@ -205,6 +205,7 @@ CONCATS = {
     "channels first, 17 pieces": (channels_first(*[2] * 17), 1),
     "one image": ([(1, 3, 4, 4), (1, 5, 4, 4)], 1),
     "batch": ([(2, 3, 8), (1, 3, 8), (4, 3, 8)], 0),
+    "vectors": ([(3,), (5,)], 0),
     "rows": ([(2, 3, 5, 8), (2, 3, 2, 8)], 2),
     "empty piece": (channels_last(8, 0, 8), -1),
 }
