@@ -23,6 +23,7 @@ from ..dialects.nn.regions import YieldOp
 from ..dialects.nn.types import Dims, dims_of, element_type, format_dims, is_static, product
 from ..rewriting import fuse_locations, node_name, remark
 from .affine import as_scale_and_shift
+from .host_ops import host_ops
 
 POINTWISE: tuple[type[NNOp], ...] = (
     *(elementwise.AddOp, elementwise.SubOp, elementwise.MulOp, elementwise.DivOp, elementwise.PowOp),
@@ -43,16 +44,19 @@ MAX_OPERANDS, MAX_PIECES, MAX_RESULTS, MAX_OPS = 64, 56, 4, 128
 """What one kernel is kept to: its parameters, and what it holds in registers."""
 
 
-def is_fusible(op: Operation, weights: set[SSAValue]) -> bool:
-    """Whether a fused kernel could compute `op`, on its own or (a concatenation) before another one."""
-    if not isinstance(op, NNOp) or len(op.results) != 1 or op.results[0] in weights:
+def is_fusible(op: Operation, apart: set[SSAValue]) -> bool:
+    """Whether a fused kernel could compute `op`, on its own or (a concatenation) before another one.
+
+    `apart` are weights and shape arithmetic, which are computed once or on the host.
+    """
+    if not isinstance(op, NNOp) or len(op.results) != 1 or op.results[0] in apart:
         return False
     values = [*op.operands, *op.results]
     if not all(is_static(v.type) for v in values) or not product(dims_of(op.results[0].type)):
         return False
     elements = [element_type(v.type) for v in values]
     if isinstance(op, BatchNormalizationOp):
-        return all(e in FLOATS for e in elements) and all(v in weights for v in op.operands[1:])
+        return all(e in FLOATS for e in elements) and all(v in apart for v in op.operands[1:])
     if isinstance(op, elementwise.WhereOp):
         return all(e in FLOATS for e in elements[1:])
     if isinstance(op, EqualOp):
@@ -79,7 +83,7 @@ class Group:
         """The dims of every member's result."""
         return dims_of(self.root.results[0].type)
 
-    def grow(self, weights: set[SSAValue]) -> list[tuple[NNOp, str]]:
+    def grow(self, apart: set[SSAValue]) -> list[tuple[NNOp, str]]:
         """Take in all that may join, from the root upwards; what may not though it could be fused, and why."""
         refused: list[tuple[NNOp, str]] = []
         self.members[self.root] = None
@@ -87,7 +91,7 @@ class Group:
         heapq.heapify(pending)
         while pending:
             _, op = heapq.heappop(pending)
-            if op in seen or not is_fusible(op, weights):
+            if op in seen or not is_fusible(op, apart):
                 continue
             seen.add(op)
             assert isinstance(op, NNOp)
@@ -220,13 +224,13 @@ class Body:
         return new.results[0]
 
 
-def flatten_concats(block: Block, weights: set[SSAValue]) -> None:
+def flatten_concats(block: Block, apart: set[SSAValue]) -> None:
     """`concat(concat(a, b), c)` -> `concat(a, b, c)` where fusible ops alone read it: the inner one may fuse too."""
     for op in reversed(list(block.ops)):
-        if not isinstance(op, ConcatOp) or not is_fusible(op, weights):
+        if not isinstance(op, ConcatOp) or not is_fusible(op, apart):
             continue
         readers = [use.operation for use in op.result.uses]
-        if any(isinstance(r, ConcatOp) or not is_fusible(r, weights) for r in readers):
+        if any(isinstance(r, ConcatOp) or not is_fusible(r, apart) for r in readers):
             continue
         pieces = op.flattened(MAX_PIECES)
         if len(pieces) > len(op.inputs):
@@ -241,16 +245,17 @@ def flatten_concats(block: Block, weights: set[SSAValue]) -> None:
 def fuse_block(block: Block) -> None:
     """Fuse what stands in a block, from its end upwards."""
     weights = weights_of(block)
-    flatten_concats(block, weights)
+    apart = weights | {r for op in host_ops(list(block.ops)) for r in op.results}
+    flatten_concats(block, apart)
     ops = list(block.ops)
     position: dict[Operation, int] = {op: index for index, op in enumerate(ops)}
     done: set[Operation] = set()
     for op in reversed(ops):
-        if op in done or isinstance(op, ConcatOp) or not is_fusible(op, weights):
+        if op in done or isinstance(op, ConcatOp) or not is_fusible(op, apart):
             continue
         assert isinstance(op, NNOp)
         group = Group(op, position)
-        refused = group.grow(weights)
+        refused = group.grow(apart)
         for other, reason in refused:
             remark(f"{node_name(other)} not fused into {node_name(op)}: {reason}")
         if group.pays():

@@ -195,3 +195,15 @@ func.func @run_time_statistics(%x: tensor<2x6x4xf32>, %s: tensor<6xf32>) -> tens
   %b = nn.batch_normalization %x, %s, %s, %s, %s : (tensor<2x6x4xf32>, tensor<6xf32>, tensor<6xf32>, tensor<6xf32>, tensor<6xf32>) -> tensor<2x6x4xf32>
   func.return %b : tensor<2x6x4xf32>
 }
+
+// Shape arithmetic stays on the host, in floats too.
+// CHECK-LABEL: func.func @scales
+// CHECK: nn.mul
+// CHECK-NEXT: nn.add
+// CHECK-NEXT: nn.resize
+func.func @scales(%x: tensor<2x8xf32>, %s: tensor<2xf32>) -> tensor<?x?xf32> {
+  %m = nn.mul %s, %s : tensor<2xf32>
+  %a = nn.add %m, %s : tensor<2xf32>
+  %r = nn.resize %x scales %a : (tensor<2x8xf32>, tensor<2xf32>) -> tensor<?x?xf32>
+  func.return %r : tensor<?x?xf32>
+}

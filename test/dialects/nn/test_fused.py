@@ -64,7 +64,7 @@ WRONG = {
     "^bb0(%a: T, %b: T): nn.yield %a : T": "the arguments of the body of nn.fused have other types",
     "^bb0(%a: T): nn.yield %a, %a : T, T": "nn.fused has 1 results, its body yields 2",
     "^bb0(%a: T): %b = nn.exp %a : T": "nn.exp terminates block",
-    "^bb0(%a: T):": "a body ends with nn.yield",
+    "^bb0(%a: T):": "empty block in single-block region",
     "^bb0(%a: T): nn.yield %x : T": "value defined out of its IsolatedFromAbove parent",
     "^bb0(%a: T): %b = builtin.unrealized_conversion_cast %a : T to T nn.yield %a : T": (
         "builtin.unrealized_conversion_cast cannot stand in the body of nn.fused"
