@@ -11,9 +11,8 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.pattern_rewriter import GreedyRewritePatternApplier, PatternRewriter, PatternRewriteWalker, RewritePattern
 
-from ..dialects.nn import NN
 from ..dialects.nn.activation import ActivationAttr
-from ..dialects.nn.activations import ActivationOp
+from ..dialects.nn.activations import spelled
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.constant import ConstantOp
 from ..dialects.nn.reshape import ReshapeOp
@@ -47,11 +46,9 @@ class Calls:
         """`x`, or the activation of it as an operation of its own."""
         if activation is None:
             return x
-        for op_class in NN.operations:
-            if issubclass(op_class, ActivationOp) and (ops := op_class.written(x, activation)) is not None:
-                self.ops += ops
-                return ops[-1].results[0]
-        raise RuntimeError(f"no operation computes {activation}")
+        ops = spelled(x, activation)
+        self.ops += ops
+        return ops[-1].results[0]
 
 
 def may_reshape(dims: Dims) -> bool:

@@ -20,6 +20,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "fuse-activation": lazy(__name__, "fuse_activation", "FuseActivationPass"),
     "fuse-bias": lazy(__name__, "fuse_bias", "FuseBiasPass"),
     "fuse-pack": lazy(__name__, "fuse_pack", "FusePackPass"),
+    "fuse-pointwise": lazy(__name__, "fuse_pointwise", "FusePointwisePass"),
     "fuse-residual": lazy(__name__, "fuse_residual", "FuseResidualPass"),
     "hoist-parameters": lazy(__name__, "hoist_parameters", "HoistParametersPass"),
     "plan-memory": lazy(__name__, "plan_memory", "PlanMemoryPass"),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 
 from ..dialects.nn.base import NNOp, integer, number
+from ..dialects.nn.cast import CastOp
+from ..dialects.nn.channels import is_channels_last
 from ..dialects.nn.constant import is_weight
 from ..dialects.nn.conv import ConvOp, ConvTransposeOp
 from ..dialects.nn.gemm import GemmOp, MatMulOp
@@ -121,3 +124,24 @@ def new_bias(weights: Weights, site: Site, value: SSAValue) -> dict[str, Any]:
     channels = None if site.axis is None else site.dims[site.axis]
     assert channels is not None
     return {"bias": weights.narrow(weights.repeated(value, channels))}
+
+
+def as_scale_and_shift(op: BatchNormalizationOp) -> tuple[Weights, SSAValue, SSAValue]:
+    """Of a batch-norm of weights: what it multiplies and adds in f32, as they broadcast to x, and the ops for them.
+
+    Weights that were f32 before they were rounded are taken as they were.
+    """
+    weights = Weights(f32)
+    scale, bias, mean, var = (_unrounded(v) for v in (op.scale, op.bias, op.mean, op.var))
+    deviation = weights.sqrt(weights.add(var, weights.constant(number(op.epsilon))))
+    factor = weights.div(scale, deviation)
+    shift = weights.sub(bias, weights.mul(mean, factor))
+    dims, rank = static_dims(dims_of(op.scale.type)), len(dims_of(op.x.type))
+    if len(dims) == 1 and not is_channels_last(op.layout):
+        dims = (*dims, *[1] * (rank - 2))
+    return weights, weights.reshape(factor, dims), weights.reshape(shift, dims)
+
+
+def _unrounded(value: SSAValue) -> SSAValue:
+    owner = value.owner
+    return owner.x if isinstance(owner, CastOp) and element_type(owner.x.type) == f32 else value

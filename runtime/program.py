@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.ir import Attribute, SSAValue
 
-from ..dialects.nn.base import NNOp
 from ..dialects.nn.constant import ConstantOp, ParameterOp
 from ..dialects.nn.types import STORED_ONLY, Array, element_type
 from ..errors import CompileError, UnsupportedError
+from ..passes.host_ops import host_ops
 from ..rewriting import node_name
 from .frame import Frame, Step
 from .kernels import Backend
@@ -123,18 +123,3 @@ def checked_plan(module: ModuleOp, max_bytes: int) -> Plan:
             f"the program needs {plan.arena} bytes, more than the limit of {max_bytes}", hint="--max-bytes"
         )
     return plan
-
-
-def host_ops(ops: Sequence[Any]) -> set[NNOp]:
-    """The ops that run on NumPy on every device: shape arithmetic, whose results only HOST operands read."""
-    host: set[NNOp] = set()
-    for op in reversed(ops):
-        if not isinstance(op, NNOp) or isinstance(op, ParameterOp | ConstantOp):
-            continue
-        uses = [use for result in op.results for use in result.uses]
-        if uses and all(
-            use.operation in host or (isinstance(use.operation, NNOp) and use.index in use.operation.host_operands())
-            for use in uses
-        ):
-            host.add(op)
-    return host

@@ -39,9 +39,6 @@ from .tuning_cache import TuningCache
 FUSE = "canonicalize,fold-affine,fold-pad,fuse-activation,canonicalize"
 """What happens once, on symbolic shapes."""
 
-FINISH = "hoist-parameters,plan-memory"
-"""What ends every pipeline."""
-
 MAX_PROGRAMS = 16
 """How many programs a session keeps by default."""
 
@@ -71,9 +68,15 @@ def lower_pipeline(precision: str) -> str:
     return f"lower-nn-to-cuda{tf32},lower-nn-to-cudnn{tf32},lower-nn-to-blas,fuse-pack"
 
 
-def compile_pipeline(precision: str = "f32", fuse: bool = True) -> str:
+def finish_pipeline(device: str, fuse: bool) -> str:
+    """What ends every pipeline. Only on `cuda` are kernels generated, and so gains an operation by its neighbours."""
+    pointwise = "fuse-pointwise," if fuse and device == "cuda" else ""
+    return f"{pointwise}hoist-parameters,plan-memory"
+
+
+def compile_pipeline(precision: str = "f32", fuse: bool = True, device: str = "cpu") -> str:
     """All that happens per input shapes, after specialize-shapes."""
-    return ",".join((layout_pipeline(precision, fuse), lower_pipeline(precision), FINISH))
+    return ",".join((layout_pipeline(precision, fuse), lower_pipeline(precision), finish_pipeline(device, fuse)))
 
 
 @dataclass(frozen=True)
@@ -210,7 +213,7 @@ class Session:
         if tuner is not None:
             tuner.tune_algorithms(module)
             tuner.cache.save()
-        run_passes(module, FINISH, self._context)
+        run_passes(module, finish_pipeline(self.device, self._fuse), self._context)
         return module
 
     def _tuner(self) -> Tuner:
@@ -228,7 +231,7 @@ class Session:
         bound = format_dims_option(self.bind_dims(shapes))
         if self._planned:
             return ""
-        rest = f"{bound},{compile_pipeline(self.precision, self._fuse)}"
+        rest = f"{bound},{compile_pipeline(self.precision, self._fuse, self.device)}"
         return f"{FUSE},{rest}" if self._fuse else rest
 
     def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> Program:

@@ -33,6 +33,7 @@ from .cumulative import CumProdOp, CumSumOp
 from .deform_conv import DeformConvOp
 from .einsum import EinsumOp
 from .elementwise import AddOp, DivOp, MaxOp, MeanOp, MinOp, ModOp, MulOp, PowOp, SubOp, SumOp, WhereOp
+from .fused import FusedOp
 from .gather import GatherElementsOp, GatherNDOp
 from .gemm import GemmOp, MatMulOp
 from .generate import EyeLikeOp, OneHotOp, RangeOp, TriluOp
@@ -84,6 +85,7 @@ from .reduce import (
     ReduceSumOp,
     ReduceSumSquareOp,
 )
+from .regions import YieldOp
 from .reshape import FlattenOp, ReshapeOp, SqueezeOp, UnsqueezeOp
 from .resize import ResizeOp
 from .roi_align import RoiAlignOp
@@ -287,6 +289,8 @@ NN = Dialect(
         BlackmanWindowOp,
         MelWeightMatrixOp,
         ResizeOp,
+        FusedOp,
+        YieldOp,
     ],
     [ActivationAttr],
     [NNConstants()],

@@ -52,6 +52,14 @@ class ActivationOp(UnaryOp):
         return ACTIVATIONS[self.kind()][1](xp, x, *self.parameters())
 
 
+def spelled(x: SSAValue, activation: ActivationAttr) -> list[NNOp]:
+    """`activation` of `x` as operations; the last one's result is it."""
+    for op_class in ActivationOp.__subclasses__():
+        if (ops := op_class.written(x, activation)) is not None:
+            return ops
+    raise RuntimeError(f"no operation computes {activation}")
+
+
 @irdl_op_definition
 class ReluOp(ActivationOp):
     """`max(x, 0)`, of floats or integers. ONNX Relu, https://onnx.ai/onnx/operators/onnx__Relu.html"""

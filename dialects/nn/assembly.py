@@ -4,7 +4,7 @@
 
 Required operands first; an optional operand follows its field's name; a variadic one is a bracketed list. Integer array
 properties are `name [..]`, others `name = value` (numbers are i64 and f32; of other types, `(1 : i32)`); defaults are
-left out. One type is printed where all are equal.
+left out. One type is printed where all are equal. Regions come last.
 """
 
 from __future__ import annotations
@@ -55,6 +55,9 @@ def print_op(op: IRDLOperation, printer: Printer) -> None:
         printer.print_attribute(types[0])
     else:
         printer.print_function_type(op.operand_types, op.result_types)
+    for region in op.regions:
+        printer.print_string(" ")
+        printer.print_region(region)
 
 
 def parse_op(cls: type[OpT], parser: Parser) -> OpT:
@@ -68,6 +71,7 @@ def parse_op(cls: type[OpT], parser: Parser) -> OpT:
     where = parser.pos
     inputs, outputs = _parse_types(parser, len(flat))
     operands = parser.resolve_operands(flat, inputs, where)
+    regions = [parser.parse_region() for _ in definition.regions]
     grouped: list[list[SSAValue]] = []
     for group in groups:
         grouped.append(list(operands[: len(group)]))
@@ -81,6 +85,7 @@ def parse_op(cls: type[OpT], parser: Parser) -> OpT:
         result_types=result_types,
         properties=properties,
         attributes=attributes,
+        regions=regions,
     )
 
 

@@ -104,10 +104,25 @@ class ConcatOp(NNOp):
         """The only operand."""
         return self.inputs[0] if len(self.inputs) == 1 else None
 
+    def flattened(self, most: int) -> list[SSAValue]:
+        """Up to `most` pieces, among them those of the operands that are concatenations along the same axis."""
+        axis, pending, pieces = self._axis(), list(reversed(self.inputs)), list[SSAValue]()
+        while pending:
+            value = pending.pop()
+            inner = value.owner
+            joins = isinstance(inner, ConcatOp) and inner._axis() == axis
+            if joins and len(pieces) + len(pending) + len(inner.inputs) <= most:
+                pending += reversed(inner.inputs)
+            else:
+                pieces.append(value)
+        return pieces
+
+    def _axis(self) -> int:
+        return normalize_axis(integer(self.axis), len(dims_of(self.result.type)))
+
     def views(self) -> list[View]:
         """The operands inside the result, where they are contiguous pieces of it."""
-        axis = normalize_axis(integer(self.axis), len(dims_of(self.result.type)))
-        return piece_views(self.inputs, self.result, axis)
+        return piece_views(self.inputs, self.result, self._axis())
 
     @classmethod
     def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:

@@ -11,7 +11,8 @@ import onnx
 import pytest
 from random_graphs import RandomModel, random_model
 
-from nnfuse.runtime.session import FUSE, Session
+from nnfuse.runtime import session
+from nnfuse.runtime.session import FUSE, Session, finish_pipeline
 from nnfuse.runtime.tolerance import excess
 
 FULL = bool(os.environ.get("NNFUSE_FULL"))
@@ -46,7 +47,7 @@ class Checked:
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("seed", SEEDS)
-def test_random_graph(seed: int, ort: Any, float64_oracle: Any, fused: Any) -> None:
+def test_random_graph(seed: int, ort: Any, float64_oracle: Any, fused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every way to compute it is within the tolerance of the float64 oracle; fusing changes nothing in float64."""
     random = random_model(seed, BATCH, symbolic=seed % 4 > 0)
     onnx.checker.check_model(random.model, full_check=True)
@@ -66,6 +67,8 @@ def test_random_graph(seed: int, ort: Any, float64_oracle: Any, fused: Any) -> N
         items = [{n: x[i : i + 1] for n, x in random.feeds.items()} for i in range(BATCH)]
         runs = [single.run(None, item) for item in items]
         checked.hold("item by item", [np.concatenate(parts) for parts in zip(*runs, strict=True)])
+    monkeypatch.setattr(session, "finish_pipeline", lambda device, fuse: finish_pipeline("cuda", fuse))
+    checked.hold("fused pointwise", Session(random.model).run(None, random.feeds))
 
 
 def informative(y: Any) -> bool:

@@ -45,6 +45,8 @@ MODELS = {
         {{ x = Transpose<perm=[0,3,1,2]>(n) {CONV} r = Relu(c) z = Transpose<perm=[0,2,3,1]>(r) }}""",
     "positions": f"""g (float[2,3,9,8] x) => (float[2,6,4,4] z, int64[2,6,4,4] i)
         {{ {CONV} z, i = MaxPool<kernel_shape=[2,2], strides=[2,2]>(c) }}""",
+    "dense layer": f"""g (float[2,3,9,8] x, float[9] k, float[9] b, float[9] m, float[9] var) => (float[2,9,9,8] z)
+        {{ {CONV} j = Concat<axis=1>(x, c) n = BatchNormalization(j, k, b, m, var) z = Relu(n) }}""",
     "1-D": "g (float[2,3,9] x, float[6,3,2] w) => (float[2,6,8] z) { c = Conv(x, w) z = Relu(c) }",
     "two inputs": f"""g (float[2,3,9,8] x, float[2,6,9,8] other) => (float[2,6,9,8] z)
         {{ {CONV} a = Mul(c, other) z = Sigmoid(a) }}""",
@@ -91,10 +93,9 @@ def test_layout(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n in MODELS if n != "positions"])
 @pytest.mark.parametrize("precision", ["f16", "bf16"])
-@pytest.mark.parametrize("layout", [False, True])
-def test_precision(name: str, precision: str, layout: bool) -> None:
-    passes = f"convert-precision{{to={precision}}}" + (",convert-layout" if layout else "")
-    before, after, _ = before_and_after(name, passes + ",canonicalize")
+@pytest.mark.parametrize("then", ["", "convert-layout,", "convert-layout,canonicalize,fuse-pointwise,"])
+def test_precision(name: str, precision: str, then: str) -> None:
+    before, after, _ = before_and_after(name, f"convert-precision{{to={precision}}},{then}canonicalize")
     for a, b in zip(before, after, strict=True):
         assert b.dtype == np.float32
         assert 0 < relative_l2(b, a) <= RELATIVE_L2[precision]

@@ -233,6 +233,34 @@ CASES: dict[str, tuple[str, str, str]] = {
           t = Mul(n, k)  u = Add(t, c)  v = Sigmoid(u)  z = Mul(u, v) }""",
         "pad batch_normalization mul add sigmoid",
     ),
+    "dense layers, each of which reads all before": (
+        "fuse-pointwise",
+        """g (float[2,4,5,3] x, float[2,4,5,3] y, float[2,1,5,3] q, float[8] s, float[8] b, float[8] m, float[8] var,
+           float[9,1,1] u, float[9,1,1] v) => (float[2,8,5,3] z, float[2,9,5,3] t)
+        { c = Concat<axis=1>(x, y)  n = BatchNormalization<epsilon=0.01>(c, s, b, m, var)  z = Relu(n)
+          d = Concat<axis=-3>(c, q)  e = Mul(d, u)  f = Add(v, e)  t = Relu(f) }""",
+        "concat batch_normalization mul add relu",
+    ),
+    "batch norm of each element, then a gate": (
+        "fuse-pointwise",
+        """g (float[3,4,5] x, float[3,4,1] gate, float[4] s, float[4] b, float[4] m, float[4] var)
+          => (float[3,4,5] z)
+        { n = BatchNormalization(x, s, b, m, var)  z = Mul(gate, n) }""",
+        "batch_normalization mul",
+    ),
+    "spelled out with two results": (
+        "fuse-pointwise",
+        """g (float[2,5,7] x, float[7] k) => (float[2,5,7] s, float[2,5,7] z)
+        { s = Add(x, k)  e = Exp(s)  n = Neg(s)  l = LeakyRelu<alpha=0.2>(n)  w = Div(l, e)  z = PRelu(w, k) }""",
+        "add exp neg leaky_relu div prelu",
+    ),
+    "sums, extremes and conditions": (
+        "fuse-pointwise",
+        """g (float[2,5] x, float[5] k, float[2,1] l) => (float[2,5] z)
+        { a = Sum(x, k, l)  b = Max(a, l, x)  c = Mean(b, k)  d = Floor(c)  e = Equal(d, x)  f = Where(e, x, c)
+          z = Min(f, k) }""",
+        "sum max mean floor equal where min",
+    ),
 }
 
 

@@ -17,9 +17,10 @@ from ....dialects.nn.shape import as_ints
 from ....dialects.nn.types import Array, normalize_axis, static_dims
 from .. import Kernel, KernelContext
 from .elementwise import broadcast_kernel
+from .maps import map_kernel
 from .operands import Tensor, tensor_of, tensors
 from .source import itemsize, literal
-from .strided import Access, Aligned, map_kernel
+from .strided import Access, Aligned
 
 
 def _copy(op: NNOp, dims: tuple[int, ...], out: Access, x: Access) -> Aligned:

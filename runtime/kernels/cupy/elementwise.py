@@ -10,11 +10,12 @@ from ....dialects.nn.base import NNOp
 from ....dialects.nn.clip import ClipOp
 from .. import Kernel, KernelContext
 from . import expressions
-from .operands import all_floats, tensors
+from .maps import map_kernel
+from .operands import all_floats, tensor_of, tensors
 from .source import compute_type, literal
-from .strided import Access, Aligned, map_kernel
+from .strided import Access, Aligned
 
-_ANY_NUMBER = frozenset({"nn.add", "nn.sub", "nn.mul", "nn.where", "nn.equal", "nn.sum", "nn.max", "nn.min"})
+_ANY_NUMBER = frozenset({"nn.add", "nn.sub", "nn.mul", "nn.where", "nn.equal", "nn.sum", "nn.max", "nn.min", "nn.relu"})
 """Ops whose expression is right for integers too."""
 
 
@@ -34,33 +35,32 @@ def broadcast_kernel(op: NNOp, expression: str) -> Aligned:
     return map_kernel(op.name, out.dims, result, accesses, expression, expressions.FUNCTIONS)
 
 
+def expression_of(op: NNOp) -> str | None:
+    """What `op` computes of floats, in `x0`, `x1`, ...; None where it is no op on elements with an expression."""
+    dtype = tensor_of(op.results[0]).dtype
+    if isinstance(op, ClipOp):
+        low = "x0" if op.min is None else "larger(x0, x1)"
+        return low if op.max is None else f"smaller({low}, x{len(op.operands) - 1})"
+    if isinstance(op, ActivationOp):
+        return expressions.ACTIVATIONS[op.kind()]("x0", dtype, op.parameters())
+    if (join := expressions.FOLDS.get(op.name)) is None:
+        return expressions.UNARY.get(op.name) or expressions.BINARY.get(op.name)
+    type_, names = compute_type(dtype), [f"x{n}" for n in range(len(op.operands))]
+    joined = reduce(lambda a, b: join.format(f"({type_})({a})", b), names)
+    return f"({joined}) / {literal(len(names), dtype)}" if op.name == "nn.mean" else joined
+
+
 def bind_elementwise(op: NNOp, context: KernelContext) -> Kernel | None:
-    """Arithmetic on any number of operands; floats, and integers where C's arithmetic is ONNX's."""
+    """Arithmetic on any number of operands, and activations; floats, and integers where C's arithmetic is ONNX's."""
     ins, (out,) = tensors(op)
     if not all_floats(out, *ins) and op.name not in _ANY_NUMBER:
         return None
     if op.name == "nn.pow" and ins[0].dtype != ins[1].dtype:
         return None
-    kernel = broadcast_kernel(op, _expression(op, len(ins), out.dtype))
+    expression = expression_of(op)
+    assert expression is not None
+    kernel = broadcast_kernel(op, expression)
     return lambda outs, ins: kernel(outs[0], *ins)
-
-
-def _expression(op: NNOp, count: int, dtype: str) -> str:
-    if (join := expressions.FOLDS.get(op.name)) is None:
-        return expressions.UNARY.get(op.name) or expressions.BINARY[op.name]
-    type_ = compute_type(dtype)
-    joined = reduce(lambda a, b: join.format(f"({type_})({a})", b), [f"x{n}" for n in range(count)])
-    return f"({joined}) / {literal(count, dtype)}" if op.name == "nn.mean" else joined
-
-
-def bind_activation(op: ActivationOp, context: KernelContext) -> Kernel | None:
-    """An activation as an op of its own: on floats, and Relu on integers too."""
-    ins, (out,) = tensors(op)
-    if not all_floats(*ins) and op.name != "nn.relu":
-        return None
-    write = expressions.ACTIVATIONS[op.kind()]
-    kernel = broadcast_kernel(op, write("x0", out.dtype, op.parameters()))
-    return lambda outs, ins: kernel(outs[0], ins[0])
 
 
 def bind_clip(op: ClipOp, context: KernelContext) -> Kernel | None:
@@ -68,8 +68,7 @@ def bind_clip(op: ClipOp, context: KernelContext) -> Kernel | None:
     ins, (out,) = tensors(op)
     repeated = Access.broadcast(out.dtype, (), out.dims)
     walk = Access.broadcast(out.dtype, out.dims, out.dims)
-    expression = "x0" if op.min is None else "larger(x0, x1)"
-    if op.max is not None:
-        expression = f"smaller({expression}, x{len(ins) - 1})"
+    expression = expression_of(op)
+    assert expression is not None
     kernel = map_kernel(op.name, out.dims, walk, [walk, *[repeated] * (len(ins) - 1)], expression)
     return lambda outs, ins: kernel(outs[0], *ins)

@@ -19,9 +19,10 @@ from ....rewriting import node_name
 from .. import Attributes, Kernel, KernelContext
 from . import expressions, library
 from .cublaslt import ALIGNMENT, Algorithm, Epilogue, Matmul, MatmulSpec, NoAlgorithm
+from .maps import map_kernel
 from .operands import FLOATS, Tensor, tensor_of
 from .source import itemsize, literal
-from .strided import Access, Aligned, collapse, map_kernel
+from .strided import Access, Aligned, collapse
 
 EPILOGUES = {
     "blas.matmul": Epilogue.DEFAULT,

@@ -10,9 +10,10 @@ from ....dialects.nn.norm import BatchNormalizationOp, LRNOp
 from .. import Kernel, KernelContext
 from . import expressions, source
 from .elementwise import activation_expression
+from .maps import map_kernel
 from .operands import Tensor, tensor_of, tensors
 from .source import compute_type, index_type, literal
-from .strided import Access, Aligned, map_kernel
+from .strided import Access, Aligned
 
 
 def bind_batch_normalization(op: BatchNormalizationOp, context: KernelContext) -> Kernel | None:

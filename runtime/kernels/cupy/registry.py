@@ -13,6 +13,7 @@ from ....dialects.nn import (
     clip,
     comparison,
     elementwise,
+    fused,
     index,
     join,
     layout,
@@ -29,7 +30,8 @@ from .. import Alternatives, Bind
 from . import copies
 from .conv import bind_depthwise
 from .cudnn import bind_conv, other_plans
-from .elementwise import bind_activation, bind_clip, bind_elementwise
+from .elementwise import bind_clip, bind_elementwise
+from .fused import bind_fused
 from .gemm import bind_gemm, other_algorithms
 from .im2col import bind_im2col
 from .implicit_gemm import bind_cuda_conv, other_cuda_plans
@@ -69,7 +71,18 @@ _BINDERS: dict[Any, tuple[type[NNOp], ...]] = {
     bind_instance_normalization: (norm.InstanceNormalizationOp,),
     bind_layer_normalization: (norm.LayerNormalizationOp,),
     bind_clip: (clip.ClipOp,),
-    bind_activation: (
+    bind_elementwise: (
+        elementwise.AddOp,
+        elementwise.SubOp,
+        elementwise.MulOp,
+        elementwise.DivOp,
+        elementwise.PowOp,
+        elementwise.SumOp,
+        elementwise.MaxOp,
+        elementwise.MinOp,
+        elementwise.MeanOp,
+        comparison.EqualOp,
+        elementwise.WhereOp,
         activations.ReluOp,
         activations.LeakyReluOp,
         activations.EluOp,
@@ -86,19 +99,6 @@ _BINDERS: dict[Any, tuple[type[NNOp], ...]] = {
         activations.MishOp,
         activations.GeluOp,
         activations.SwishOp,
-    ),
-    bind_elementwise: (
-        elementwise.AddOp,
-        elementwise.SubOp,
-        elementwise.MulOp,
-        elementwise.DivOp,
-        elementwise.PowOp,
-        elementwise.SumOp,
-        elementwise.MaxOp,
-        elementwise.MinOp,
-        elementwise.MeanOp,
-        comparison.EqualOp,
-        elementwise.WhereOp,
         activations.PReluOp,
         unary.NegOp,
         unary.AbsOp,
@@ -110,6 +110,7 @@ _BINDERS: dict[Any, tuple[type[NNOp], ...]] = {
         unary.FloorOp,
         unary.CeilOp,
     ),
+    bind_fused: (fused.FusedOp,),
     copies.bind_concat: (join.ConcatOp,),
     copies.bind_split: (join.SplitOp,),
     copies.bind_transpose: (layout.TransposeOp,),

@@ -68,7 +68,7 @@ one before has ended and its results can be read.
 """
 
 COMMON = """
-template <typename T, int V> struct alignas(sizeof(T) * V) Pack { T v[V]; };
+template <typename T, int V> struct alignas(sizeof(T) * V > 16 ? 16 : sizeof(T) * V) Pack { T v[V]; };
 template <typename A> __device__ __forceinline__ A larger(A a, A b) { return b > a || b != b ? b : a; }
 template <typename A> __device__ __forceinline__ A smaller(A a, A b) { return b < a || b != b ? b : a; }
 template <typename A> __device__ __forceinline__ A relu(A x) { return x > A(0) || x != x ? x : A(0); }

@@ -1,4 +1,4 @@
-"""Kernels that compute each result element from one element of each operand: arithmetic, broadcasts and copies."""
+"""How arrays are walked over dims: their strides, the index arithmetic of a thread, and kernels for packs."""
 
 from __future__ import annotations
 
@@ -48,58 +48,31 @@ class Aligned:
             self._single(*arrays)
 
 
-def map_kernel(
-    op: str,
-    dims: Sequence[int],
-    out: Access,
-    ins: Sequence[Access],
-    expression: str,
-    declarations: str = "",
-    prepare: str = "",
-) -> Aligned:
-    """`y = expression`, in `x0`, `x1`, ..., for each index of `dims`; takes the result, then the operands.
+@dataclass(frozen=True)
+class Pieces:
+    """An array that lies in pieces, one after another along an axis of the dims that are walked.
 
-    `op` names it; `prepare` declares what the expression names besides.
-
-    Each operand comes in the type it is computed in (float for f16 and bf16). The result may be an operand's
-    memory where both are accessed in the same way.
+    `pieces` are the accesses of each as if it were the whole, from a negative offset on; `position` says how far along
+    the axis an index is, in elements, and piece n ends before `ends[n]`.
     """
-    return Aligned(lambda packed: _map_kernel(op, dims, out, ins, expression, declarations, prepare, packed))
 
+    pieces: tuple[Access, ...]
+    ends: tuple[int, ...]
+    position: Access
 
-def _map_kernel(
-    op: str,
-    dims: Sequence[int],
-    out: Access,
-    ins: Sequence[Access],
-    expression: str,
-    declarations: str,
-    prepare: str,
-    packed: bool,
-) -> Kernel:
-    sizes, strides = collapse(dims, [a.strides for a in (out, *ins)])
-    accesses = [Access(a.dtype, s, a.offset) for a, s in zip((out, *ins), strides, strict=True)]
-    width = _pack_width(sizes, accesses) if packed else 1
-    index = source.index_type(prod(sizes), *(extent(sizes, a) for a in accesses))
-    lines = coordinates(sizes, width)
-    lines += [f"  const index o{n} = {offset_of(a, len(sizes))};" for n, a in enumerate(accesses)]
-    loads, inner = _loads(accesses[1:], width)
-    y = source.c_type(out.dtype)
-    body = (
-        "\n".join([*lines, *loads])
-        + f"""
-  Pack<{y}, {width}> packed;
-#pragma unroll
-  for (int v = 0; v < {width}; v++) {{
-{inner}    {prepare}
-    store(packed.v[v], {expression});
-  }}
-  *(Pack<{y}, {width}>*)(y + o0) = packed;"""
-    )
-    variables = [(f"p{n}", a.dtype) for n, a in enumerate(ins)]
-    return source.thread_kernel(
-        op, body, [("y", out.dtype)], variables, prod(sizes) // width, index, declarations=declarations
-    )
+    @classmethod
+    def concatenated(cls, dtype: str, shapes: Sequence[Sequence[int]], dims: Sequence[int], axis: int) -> Pieces:
+        """Row-major arrays of `shapes`, none of them empty, that make up `dims` along `axis`."""
+        inner, start = prod(dims[axis + 1 :]), 0
+        pieces: list[Access] = []
+        ends: list[int] = []
+        for shape in shapes:
+            strides = tuple(prod(shape[a + 1 :]) for a in range(len(dims)))
+            pieces.append(Access(dtype, strides, -start))
+            start += shape[axis] * inner
+            ends.append(start)
+        along = tuple(prod(dims[a + 1 :]) if a >= axis else 0 for a in range(len(dims)))
+        return cls(tuple(pieces), tuple(ends), Access(dtype, along))
 
 
 def collapse(dims: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
@@ -115,18 +88,8 @@ def collapse(dims: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[tup
     return tuple(d for d, _ in merged), [tuple(s[n] for _, s in merged) for n in range(len(strides))]
 
 
-def _pack_width(sizes: Sequence[int], accesses: Sequence[Access]) -> int:
-    """How many neighbours along the last dim one thread moves: every array must have them together, or repeated."""
-    multiples = [sizes[-1]]
-    for a in accesses:
-        if a.strides[-1] == 1:
-            multiples += [a.offset, *a.strides[:-1]]
-        elif a.strides[-1] != 0 or a is accesses[0]:
-            multiples.append(1)
-    return source.pack_width([a.dtype for a in accesses], multiples)
-
-
 def extent(sizes: Sequence[int], access: Access) -> int:
+    """No offset in a walk over `sizes` is larger than this."""
     return abs(access.offset) + sum(d * abs(s) for d, s in zip(sizes, access.strides, strict=True))
 
 
@@ -141,19 +104,6 @@ def coordinates(sizes: Sequence[int], width: int) -> list[str]:
 
 
 def offset_of(access: Access, rank: int) -> str:
+    """The offset of the element at `c0`, `c1`, ... in C."""
     terms = [f"c{axis} * {access.strides[axis]}" for axis in range(rank) if access.strides[axis]]
     return " + ".join([str(access.offset), *terms])
-
-
-def _loads(ins: Sequence[Access], width: int) -> tuple[list[str], str]:
-    """The loads before the loop over a pack's elements, and the declarations of `x0`, `x1`, ... inside it."""
-    loads: list[str] = []
-    inner = ""
-    for n, a in enumerate(ins):
-        type_, compute = source.c_type(a.dtype), source.compute_type(a.dtype)
-        if a.strides[-1] == 1:
-            loads.append(f"  const Pack<{type_}, {width}> l{n} = *(const Pack<{type_}, {width}>*)(p{n} + o{n + 1});")
-            inner += f"    const {compute} x{n} = load(l{n}.v[v]);\n"
-        else:
-            loads.append(f"  const {compute} x{n} = load(p{n}[o{n + 1}]);")
-    return loads, inner
