@@ -109,9 +109,8 @@ class ConcatOp(NNOp):
         axis, pending, pieces = self._axis(), list(reversed(self.inputs)), list[SSAValue]()
         while pending:
             value = pending.pop()
-            inner = value.owner
-            joins = isinstance(inner, ConcatOp) and inner._axis() == axis
-            if joins and len(pieces) + len(pending) + len(inner.inputs) <= most:
+            inner = value.owner if isinstance(value.owner, ConcatOp) and value.owner._axis() == axis else None
+            if inner is not None and len(pieces) + len(pending) + len(inner.inputs) <= most:
                 pending += reversed(inner.inputs)
             else:
                 pieces.append(value)
