@@ -25,6 +25,7 @@ import cupy as cp
 import torch
 import torchvision
 from gpu_timing import bytes_moved
+from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 import nnfuse
@@ -46,6 +47,8 @@ def make_network(name: str) -> torch.nn.Module:
             module.momentum = None  # the mean over all batches
         if isinstance(module, Bottleneck | BasicBlock):  # a branch adds a little, as in a trained network
             torch.nn.init.constant_((module.bn3 if isinstance(module, Bottleneck) else module.bn2).weight, 0.25)
+        if isinstance(module, InvertedResidual) and module.use_res_connect:
+            torch.nn.init.constant_(module.conv[-1].weight, 0.25)
     network.cuda().train()
     with torch.no_grad():
         for _ in range(2):
