@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from itertools import chain
 
 from onnx import ModelProto
-from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute
 
+from ..dialects.nn.value_types import is_unranked
 from ..errors import CompileError, UnsupportedError
-from .onnx_files import not_utf8, tensor_type
+from .onnx_files import not_utf8
 from .onnx_functions import ScopedNode
 from .onnx_graphs import name_of
 from .onnx_to_nn import GraphImporter, checked_attributes
+from .onnx_types import value_type
 
 MAX_NAMES = 5
 """How many nodes a line names."""
@@ -148,16 +149,13 @@ class _Checker(GraphImporter):
         if doubtful:
             self.doubtful.update(filter(None, node.output))
 
-    def _declared_type(self, name: str) -> TensorType[Attribute] | None:
+    def _declared_type(self, name: str) -> Attribute | None:
         info = self.declared.get(name)
-        if info is None or not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
-            return None
-        type_ = info.type.tensor_type
-        dims = [d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in type_.shape.dim]
         try:
-            return tensor_type(type_.elem_type, dims, name)
+            type_ = None if info is None else value_type(info.type, name)
         except CompileError:
             return None
+        return None if type_ is None or is_unranked(type_) else type_
 
 
 def _operator(node: ScopedNode) -> str:

@@ -13,6 +13,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from ..errors import CompileError, UnsupportedError
 from .onnx_files import not_utf8, to_array
+from .onnx_types import value_type
 
 
 def opsets_of(model: ModelProto) -> dict[str, int]:
@@ -178,6 +179,8 @@ def _attribute_value(proto: AttributeProto) -> Any:
             return list(value)
         case AttributeProto.INT | AttributeProto.FLOAT:
             return value
+        case AttributeProto.TYPE_PROTO:
+            return value_type(value, proto.name)
         case _:
             raise UnsupportedError(f"the attribute '{proto.name}' is of a type that is not supported")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, ModelProto, TensorProto, TypeProto, ValueInfoProto, helper
+from onnx import GraphProto, ModelProto, TensorProto, TypeProto, ValueInfoProto
 from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, StringAttr, TensorType, i64
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
@@ -22,20 +22,20 @@ from ..dialects.nn.base import NNOp, OnnxNode
 from ..dialects.nn.constant import ConstantOp, ParameterOp, may_be_inline
 from ..dialects.nn.types import (
     Array,
-    compatible,
     dims_of,
-    dtype_of,
     element_of,
-    element_type,
     holds_floats,
+    is_tensor,
     product,
     tensor,
 )
+from ..dialects.nn.value_types import compatible, is_unranked
 from ..errors import CompileError, UnsupportedError, escape_name
 from ..rewriting import name_location
-from .onnx_files import check_tensor, load_model, not_utf8, tensor_type, to_array
+from .onnx_files import check_tensor, load_model, not_utf8, to_array
 from .onnx_functions import FunctionExpander, ScopedNode
 from .onnx_graphs import check_names, check_schema, name_of, opsets_of, sorted_nodes
+from .onnx_types import onnx_type, value_type
 
 LOG = logging.getLogger("nnfuse")
 
@@ -155,7 +155,7 @@ class GraphImporter:
 
     def _in_context(self, node: ScopedNode) -> list[ScopedNode]:
         return self.functions.in_context(
-            node, [_onnx_type(self.values[i].type) if i else TypeProto() for i in node.proto.input]
+            node, [onnx_type(self.values[i].type) if i else TypeProto() for i in node.proto.input]
         )
 
     def _check_supported(self, nodes: Sequence[ScopedNode]) -> None:
@@ -179,15 +179,18 @@ class GraphImporter:
         return missing
 
     def _argument(self, info: ValueInfoProto) -> Any:
-        dims: list[int | None] = []
-        names: list[str] = []
-        type_ = _tensor_type(info)
-        for axis, dim in enumerate(type_.shape.dim):
-            known = dim.HasField("dim_value") and dim.dim_value >= 0
-            dims.append(dim.dim_value if known else None)
-            names.append("" if known else (_dim_name(dim) or f"{info.name}_dim_{axis}"))
-        argument = self.block.insert_arg(tensor_type(type_.elem_type, dims, info.name), len(self.block.args))
-        self._define(info.name, argument)
+        type_ = value_type(info.type, info.name)
+        if is_unranked(type_):
+            raise UnsupportedError(
+                "the input has no declared rank", info.name, "give it a shape; its sizes may be symbolic"
+            )
+        dims = info.type.tensor_type.shape.dim if is_tensor(type_) else ()
+        known = dims_of(type_) if is_tensor(type_) else ()
+        names = [
+            (_dim_name(dim) or f"{info.name}_dim_{axis}") if size is None else ""
+            for axis, (dim, size) in enumerate(zip(dims, known, strict=True))
+        ]
+        self._define(info.name, self.block.insert_arg(type_, len(self.block.args)))
         return _named(info.name, names)
 
     def _initializer(self, proto: TensorProto) -> None:
@@ -283,15 +286,11 @@ class GraphImporter:
 
     def _check_declared(self, info: ValueInfoProto, value: SSAValue) -> None:
         """Declared types are only checked: half of the exporters' shapes are wrong, and ours are inferred."""
-        if not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
-            return
-        type_ = info.type.tensor_type
-        dims = [d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in type_.shape.dim]
         try:
-            declared = tensor_type(type_.elem_type, dims, info.name)
+            declared = value_type(info.type, info.name)
         except CompileError:
             return
-        if not compatible(declared, value.type):
+        if not is_unranked(declared) and not compatible(declared, value.type):
             self.mismatches.append(f"'{escape_name(info.name)}' is declared {declared}, but is {value.type}")
 
     def _warn(self) -> None:
@@ -306,7 +305,7 @@ def _shape_constants(op: NNOp) -> list[ConstantOp] | None:
     They can decide the rank of a result, which must be known here: the bodies of LayerNormalization and others compute
     a Reshape's `shape` of as many sizes as another computation says.
     """
-    if not all(element_type(r.type) == i64 and len(dims_of(r.type)) < 2 for r in op.results):
+    if not all(is_tensor(r.type) and r.type.element_type == i64 and len(dims_of(r.type)) < 2 for r in op.results):
         return None
     values = [f for f in op.fold() or () if isinstance(f, Attribute)]
     if len(values) < len(op.results):
@@ -324,21 +323,6 @@ def _check_form(op_class: type[NNOp], operator: str, opset: int) -> None:
         )
 
 
-def _onnx_type(type_: Attribute) -> TypeProto:
-    element = helper.np_dtype_to_tensor_dtype(dtype_of(element_type(type_)))
-    return helper.make_tensor_type_proto(element, dims_of(type_))
-
-
-def _tensor_type(info: ValueInfoProto) -> Any:
-    if not info.type.HasField("tensor_type"):
-        raise UnsupportedError("only tensors are supported as inputs", info.name)
-    if not info.type.tensor_type.HasField("shape"):
-        raise UnsupportedError(
-            "the input has no declared rank", info.name, "give it a shape; its sizes may be symbolic"
-        )
-    return info.type.tensor_type
-
-
 def _named(name: str, dim_names: Sequence[str]) -> Any:
     from xdsl.dialects.builtin import DictionaryAttr
 
@@ -351,10 +335,9 @@ def _named(name: str, dim_names: Sequence[str]) -> Any:
 def _dim_names(info: ValueInfoProto, type_: Attribute) -> list[str]:
     """The declared names of a result's dims, where they are as many as it has and the dim is not known."""
     dims = info.type.tensor_type.shape.dim
-    assert isinstance(type_, TensorType)
-    if len(dims) != type_.get_num_dims():
+    if not is_tensor(type_) or len(dims) != type_.get_num_dims():
         return []
-    return [_dim_name(d) if size < 0 else "" for d, size in zip(dims, type_.get_shape(), strict=True)]
+    return [_dim_name(d) if size is None else "" for d, size in zip(dims, dims_of(type_), strict=True)]
 
 
 def _dim_name(dim: Any) -> str:

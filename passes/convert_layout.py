@@ -26,7 +26,7 @@ from ..dialects.nn.reshape import ReshapeOp
 from ..dialects.nn.resize import ResizeOp
 from ..dialects.nn.shape import as_ints
 from ..dialects.nn.softmax import SoftmaxLikeOp
-from ..dialects.nn.types import dims_of, is_static, normalize_axis, product, static_dims
+from ..dialects.nn.types import dims_of, is_static, is_tensor, normalize_axis, product, static_dims
 from ..errors import CompileError
 from .producers import rebuild
 
@@ -127,6 +127,8 @@ class Conversion:
         """`op` on values with their channels last, or None where it stays."""
         if isinstance(op, ConvOp):
             return self._convolution(op)
+        if not all(is_tensor(v.type) for v in (*op.operands, *op.results)):
+            return None
         rank = len(dims_of(op.results[0].type))
         if not any(v in self.converted and len(dims_of(v.type)) == rank for v in op.operands):
             return None

@@ -13,7 +13,7 @@ from xdsl.passes import ModulePass
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.cast import CastOp
 from ..dialects.nn.constant import weights_of
-from ..dialects.nn.types import element_type
+from ..dialects.nn.types import element_type, is_tensor
 from ..errors import CompileError
 
 ELEMENTS: dict[str, Attribute] = {"f16": f16, "bf16": bf16}
@@ -49,7 +49,9 @@ class Narrowing:
             op.erase()
 
     def _narrowed(self, op: NNOp) -> NNOp | None:
-        """`op` on narrow operands, or None where it stays: weight-only IR, casts, ops that give no f32 or take none."""
+        """`op` on narrow operands, or None where it stays: weight-only IR, casts, what reads no f32, sequences."""
+        if not all(is_tensor(v.type) for v in (*op.operands, *op.results)):
+            return None
         host = op.host_operands()
         read = [i for i, v in enumerate(op.operands) if i not in host and element_type(v.type) == f32]
         if not read or isinstance(op, CastOp) or all(v in self.weights for v in op.results):
@@ -101,7 +103,8 @@ class ConvertPrecisionPass(ModulePass):
     """`nn.conv %x : f32` -> `nn.cast`, `nn.conv : f16`, `nn.cast`: arguments and results of the function stay f32.
 
     Products accumulate in f32, and so do softmax, norms and reductions, whose operands and results are narrow.
-    Weight-only IR is computed in f32 and cast last. Run it after the fusing passes, before `convert-layout`.
+    Weight-only IR is computed in f32 and cast last. Sequences and optionals hold f32
+    where they are said to. Run it after the fusing passes, before `convert-layout`.
     """
 
     name = "convert-precision"

@@ -14,7 +14,8 @@ from xdsl.transforms.dead_code_elimination import region_dce
 
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.constant import ConstantOp
-from ..dialects.nn.types import as_tensor, compatible, dims_of, merge_dims, tensor
+from ..dialects.nn.types import dims_of, is_tensor, tensor
+from ..dialects.nn.value_types import compatible, merge_types
 from ..errors import CompileError
 from ..rewriting import node_name
 
@@ -74,11 +75,11 @@ def specialize(func: FuncOp, bindings: dict[str, int]) -> set[str]:
 def reinfer(op: NNOp) -> None:
     """Give `op`'s results the types inferred from its operands, merged with the declared ones."""
     for result, inferred in zip(op.results, op.infer_types(), strict=True):
-        declared = as_tensor(result.type)
+        declared: Attribute = result.type
         if inferred != declared:
             if not compatible(declared, inferred):
                 raise CompileError(f"the result is declared {declared}, but is {inferred}", node_name(op))
-            result._type = tensor(inferred.element_type, merge_dims(dims_of(inferred), dims_of(declared)))
+            result._type = merge_types(inferred, declared)
 
 
 def _bind_arguments(func: FuncOp, bindings: dict[str, int]) -> set[str]:
@@ -87,13 +88,16 @@ def _bind_arguments(func: FuncOp, bindings: dict[str, int]) -> set[str]:
         return used
     attributes: list[Any] = []
     for argument, entry in zip(func.body.block.args, func.arg_attrs, strict=True):
+        if not is_tensor(argument.type):
+            attributes.append(entry)
+            continue
         names = dim_names(entry)
         dims = list(dims_of(argument.type))
         for axis, name in enumerate(names):
             if dims[axis] is None and name in bindings:
                 dims[axis] = bindings[name]
                 used.add(name)
-        argument._type = tensor(as_tensor(argument.type).element_type, dims)
+        argument._type = tensor(argument.type.element_type, dims)
         attributes.append(_unbound(entry, argument.type))
     func.arg_attrs = ArrayAttr(attributes)
     return used
@@ -110,7 +114,7 @@ def name_dims(func: FuncOp) -> None:
     attributes: list[Any] = []
     given: list[Any] = list(func.arg_attrs or [DictionaryAttr({})] * len(func.args))
     for index, (argument, entry) in enumerate(zip(func.args, given, strict=True)):
-        dims = dims_of(argument.type)
+        dims = dims_of(argument.type) if is_tensor(argument.type) else ()
         names = dim_names(entry) or [""] * len(dims)
         label = entry.data.get("nn.name")
         base = label.data if isinstance(label, StringAttr) else f"value_{index}"
@@ -126,8 +130,8 @@ def name_dims(func: FuncOp) -> None:
 
 def _unbound(entry: DictionaryAttr, type_: Attribute) -> DictionaryAttr:
     """`entry` with the names of the dims that are still unknown only."""
-    names = dim_names(entry)
-    kept = [n if size is None else "" for n, size in zip(names, dims_of(type_), strict=False)]
+    dims = dims_of(type_) if is_tensor(type_) else ()
+    kept = [n if size is None else "" for n, size in zip(dim_names(entry), dims, strict=False)]
     data = {k: v for k, v in entry.data.items() if k != "nn.dims"}
     if any(kept):
         data["nn.dims"] = ArrayAttr([StringAttr(n) for n in kept])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from xdsl.ir import SSAValue
 
-from ..dialects.nn.types import Array
+from ..dialects.nn.types import Array, is_static
 
 if TYPE_CHECKING:
     from .frame import Frame
@@ -110,6 +110,8 @@ class CapturedRun:
 def is_capturable(frame: Frame) -> bool:
     """Whether the device can capture a frame: nothing in it allocates, waits for the device, or depends on data."""
     fixed = frame.program.fixed
+    if not all(is_static(a.type) for a in frame.program.func.args):
+        return False  # a sequence
     return frame.backend.capture is not None and not any(
         step.default
         or step.op in frame.program.host

@@ -20,15 +20,18 @@ from ..dialects.nn.types import (
     dtype_of,
     element_type,
     is_static,
+    is_tensor,
     product,
     static_dims,
 )
+from ..dialects.nn.value_types import arrays_in
 from ..errors import CompileError
 from ..rewriting import node_name
 from .captured import CapturedRun, is_capturable
 from .kernels import Kernel, KernelContext, Scratch
 from .reference import to_host
 from .sizes import check_sizes_of_run
+from .values import map_arrays
 
 if TYPE_CHECKING:
     from .program import Program
@@ -109,7 +112,7 @@ class Frame:
                 self.backend.synchronize()
                 timings.append((step, time.perf_counter() - start))
 
-    def _results(self) -> list[Array]:
+    def _results(self) -> list[Any]:
         """The returned values: buffers of this call as they are, anything else (and a second mention) as a copy."""
         given: set[SSAValue] = set()
         results: list[Array] = []
@@ -117,7 +120,9 @@ class Frame:
             array = self.arrays[value]
             own = value not in given and value not in self.program.plan.offset and self._is_computed(value)
             given.add(value)
-            results.append(array if own else self.xp.array(self.xp.asarray(array)))
+            # the arrays in a sequence or optional may be in others too, or be inputs
+            own = own and is_tensor(value.type)
+            results.append(array if own else map_arrays(array, lambda a: self.xp.array(self.xp.asarray(a))))
         return results
 
     def release(self) -> None:
@@ -215,7 +220,7 @@ class Frame:
         """Put a value's array into a step's list, now where it is known, else whenever a call brings it."""
         if value in self.arrays:
             known = self.arrays[value]
-            target[index] = known if value in self.program.plan.offset else convert(known)
+            target[index] = known if value in self.program.plan.offset else map_arrays(known, convert)
         else:
             self.slots.setdefault(value, []).append((target, index, convert))
 
@@ -229,9 +234,9 @@ class Frame:
         self.arrays[value] = array
         self._patch(value, array)
 
-    def _patch(self, value: SSAValue, array: Array) -> None:
+    def _patch(self, value: SSAValue, array: Any) -> None:
         for target, index, convert in self.slots.get(value, ()):
-            target[index] = convert(array)
+            target[index] = map_arrays(array, convert)
 
     def _dynamic_kernel(self, op: NNOp) -> Kernel:
         """`compute` into new arrays: for results whose size depends on data, and for host ops."""
@@ -241,15 +246,29 @@ class Frame:
         def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
             check_sizes_of_run(op, ins, self.program.max_bytes)
             for value, array, placed in zip(op.results, _compute(op, xp, ins), static, strict=True):
-                # An operand, or a view of one, would change when the operand's place is reused.
-                if array.base is not None or any(array is operand for operand in ins):
-                    array = array.copy()
+                array = _kept(array, ins)
                 if placed and value in self.arrays:
                     self.arrays[value][...] = array
                 else:
                     self.fill(value, array)
 
         return run
+
+
+def _kept(result: Any, operands: Sequence[Any]) -> Any:
+    """`result` as it may outlive the operands: one of them, or a view of one, would change when its place is reused.
+
+    What a sequence holds has no place: other sequences share it. A tensor does not, as it may become an output.
+    """
+    held = {id(array) for operand in operands if isinstance(operand, tuple) for array in arrays_in(operand)}
+    given = {id(operand) for operand in operands}
+
+    def keep(array: Array) -> Array:
+        if id(array) in held:
+            return array if isinstance(result, tuple) else array.copy()
+        return array.copy() if array.base is not None or id(array) in given else array
+
+    return map_arrays(result, keep)
 
 
 def default_kernel(op: NNOp, xp: Any) -> Kernel:

@@ -73,13 +73,13 @@ class NnfuseBackend(Backend):
         """
         version = int(kwargs.pop("opset_version", onnx_opset_version()))
         names = list(dict.fromkeys(filter(None, node.input)))
-        arrays = [np.asarray(a) for a in inputs]
+        arrays: list[Any] = [a if isinstance(a, list | tuple) else np.asarray(a) for a in inputs]
         if len(arrays) != len(names):
             raise CompileError(f"{node.op_type} reads {len(names)} values, but {len(arrays)} are given", node.name)
         graph = helper.make_graph(
             [node],
             node.name or node.op_type,
-            [helper.make_value_info(n, _type_of(a)) for n, a in zip(names, arrays, strict=True)],
+            [helper.make_value_info(n, _type_of(a, n)) for n, a in zip(names, arrays, strict=True)],
             [helper.make_value_info(n, TypeProto()) for n in node.output if n],
         )
         opsets = [helper.make_opsetid("", version if not node.domain else onnx_opset_version())]
@@ -110,8 +110,17 @@ def _session_device(device: str) -> str:
     return DEVICES[known.type]
 
 
-def _type_of(array: Array) -> TypeProto:
-    return helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+def _type_of(value: Any, name: str) -> TypeProto:
+    """The type of an array, or of a sequence of arrays, whose elements may be of any shape."""
+    if not isinstance(value, list | tuple):
+        return helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+    if not value:
+        raise CompileError("the type of an empty sequence cannot be told", name, "run a model that declares it")
+    first = np.asarray(cast(Sequence[Any], value)[0])
+    rank = {np.ndim(a) for a in cast(Sequence[Any], value)}
+    shape = [None] * first.ndim if len(rank) == 1 else None
+    element = helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(first.dtype), shape)
+    return helper.make_sequence_type_proto(element)
 
 
 is_compatible = NnfuseBackend.is_compatible

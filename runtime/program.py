@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp, TensorType
-from xdsl.ir import Attribute, SSAValue
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import SSAValue
 
 from ..dialects.nn.constant import ConstantOp, ParameterOp
-from ..dialects.nn.types import STORED_ONLY, Array, element_type
+from ..dialects.nn.types import STORED_ONLY, Array
+from ..dialects.nn.value_types import scalar_type
 from ..errors import CompileError, UnsupportedError
 from ..passes.host_ops import host_ops
 from ..rewriting import node_name
@@ -52,8 +53,8 @@ class Program:
         self._lock = threading.Lock()
         self._frames = [Frame(self)]
 
-    def run(self, inputs: Sequence[Array], timings: list[tuple[Step, float]] | None = None) -> list[Array]:
-        """The outputs for `inputs`, in the arguments' order; outputs are new arrays of the caller's.
+    def run(self, inputs: Sequence[Any], timings: list[tuple[Step, float]] | None = None) -> list[Any]:
+        """The outputs for `inputs`, in the arguments' order; outputs are new arrays of the caller's (see values.py).
 
         With `timings`, each step and the seconds it took are appended there (the device synchronised after each).
         """
@@ -66,7 +67,7 @@ class Program:
             with self._lock:
                 self._frames.append(frame)
 
-    def profile(self, inputs: Sequence[Array]) -> tuple[list[Array], list[tuple[Step, float]]]:
+    def profile(self, inputs: Sequence[Any]) -> tuple[list[Any], list[tuple[Step, float]]]:
         """The outputs, and each step with the seconds it took."""
         timings: list[tuple[Step, float]] = []
         return self.run(inputs, timings), timings
@@ -95,8 +96,7 @@ def check_elements(module: ModuleOp, backend: Backend) -> None:
         return
     for op in module.walk():
         for value in (*op.operands, *op.results):
-            type_: Attribute = value.type
-            if isinstance(type_, TensorType) and (element := element_type(cast(Attribute, type_))) in STORED_ONLY:
+            if (element := scalar_type(value.type)) in STORED_ONLY:
                 raise UnsupportedError(f"the element type {element} is not supported on {backend.name}", node_name(op))
 
 

@@ -13,8 +13,10 @@ from xdsl.ir import Operation, SSAValue
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.constant import ParameterOp
 from ..dialects.nn.types import Array, as_tensor, dims_of, dtype_of, element_of, format_dims, is_float
+from ..dialects.nn.value_types import arrays_in
 from ..errors import CompileError
 from ..rewriting import node_name
+from .values import map_arrays
 
 
 def function(module: ModuleOp, name: str) -> FuncOp | None:
@@ -45,15 +47,18 @@ def value_names(attributes: Any, count: int) -> list[str]:
 
 def evaluate(
     func: FuncOp,
-    arguments: Sequence[Array],
+    arguments: Sequence[Any],
     parameters: Callable[[str], Array],
     xp: Any = np,
     wide: bool = False,
-) -> list[Array]:
-    """The results of `func` on arrays of `xp`; `wide` computes f32 (and narrower) floats in float64."""
-    values: dict[SSAValue, Array] = {}
-    for argument, array in zip(func.body.block.args, arguments, strict=True):
-        values[argument] = _widen(xp, array) if wide else array
+) -> list[Any]:
+    """The results of `func` on arrays of `xp`; `wide` computes f32 (and narrower) floats in float64.
+
+    Sequences are tuples of arrays, optionals a value or None, among the arguments and the results.
+    """
+    values: dict[SSAValue, Any] = {}
+    for argument, value in zip(func.body.block.args, arguments, strict=True):
+        values[argument] = map_arrays(value, _widen) if wide else value
     for op, last in _with_last_uses(func):
         if isinstance(op, ReturnOp):
             return [values[v] for v in op.operands]
@@ -65,16 +70,16 @@ def evaluate(
 
 
 def run_op(
-    op: Operation, values: dict[SSAValue, Array], parameters: Callable[[str], Array], xp: Any, wide: bool
-) -> Sequence[Array]:
+    op: Operation, values: dict[SSAValue, Any], parameters: Callable[[str], Array], xp: Any, wide: bool
+) -> Sequence[Any]:
     """The results of one op; HOST operands are brought to NumPy."""
     if isinstance(op, ParameterOp):
         array = xp.asarray(checked_parameter(op, parameters))
-        return (_widen(xp, array) if wide else array,)
+        return (_widen(array) if wide else array,)
     if not isinstance(op, NNOp):
         raise CompileError(f"'{op.name}' cannot be run", node_name(op))
     host = op.host_operands()
-    arrays = [to_host(values[v]) if i in host else values[v] for i, v in enumerate(op.operands)]
+    arrays = [map_arrays(values[v], to_host) if i in host else values[v] for i, v in enumerate(op.operands)]
     try:
         with np.errstate(all="ignore"):
             results = op.compute(xp, arrays)
@@ -83,7 +88,8 @@ def run_op(
     except (ValueError, IndexError, ZeroDivisionError) as e:
         raise CompileError(f"{op.name} cannot be computed: {e}", node_name(op)) from None
     # Constants are f32 as they stand in the text: what is computed from them only must be in float64 too.
-    return [_widen(xp, r) for r in results] if wide and not any(_is_float(a) for a in arrays) else results
+    floats = any(_is_float(a) for value in arrays for a in arrays_in(value))
+    return [map_arrays(r, _widen) for r in results] if wide and not floats else results
 
 
 def checked_parameter(op: ParameterOp, parameters: Callable[[str], Array]) -> Array:
@@ -107,7 +113,7 @@ def to_host(array: Array) -> Array:
     return array if type(array) is np.ndarray else array.get()
 
 
-def _widen(xp: Any, array: Array) -> Array:
+def _widen(array: Array) -> Array:
     return array.astype(np.float64) if _is_float(array) else array
 
 

@@ -24,23 +24,28 @@ from ..dialects.blas import BLAS
 from ..dialects.cuda import CUDA
 from ..dialects.cudnn import CUDNN
 from ..dialects.nn import NN
-from ..dialects.nn.types import Array, as_tensor, dims_of, dtype_of, format_dims
+from ..dialects.nn.types import Array, dims_of, dtype_of, format_dims, is_tensor
+from ..dialects.nn.value_types import arrays_in
 from ..errors import CompileError, UnsupportedError, escape_name
 from ..passes.specialize_shapes import dim_names, name_dims, specialize
 from ..universe import NNFUSE_UNIVERSE
 from .kernels import get_backend
 from .parameters import ModelParameters, open_model, open_parameters
 from .program import Program
-from .reference import main_function, value_names
+from .reference import main_function, to_host, value_names
 from .sizes import MAX_BYTES, check_sizes
 from .tuning import METHOD, Progress, Tuner, silent
 from .tuning_cache import TuningCache
+from .values import as_value, check_held_dims, map_arrays, type_name
 
 FUSE = "canonicalize,fold-affine,fold-pad,fuse-activation,canonicalize"
 """What happens once, on symbolic shapes."""
 
 MAX_PROGRAMS = 16
 """How many programs a session keeps by default."""
+
+Shapes = tuple[tuple[int, ...] | None, ...]
+"""The shape of each input; None for a sequence or an optional."""
 
 LOG = logging.getLogger("nnfuse")
 
@@ -81,11 +86,19 @@ def compile_pipeline(precision: str = "f32", fuse: bool = True, device: str = "c
 
 @dataclass(frozen=True)
 class Value:
-    """An input or output: its name, its sizes (a dim's name where it is symbolic), and its NumPy dtype's name."""
+    """An input or output: its name, its sizes (a dim's name where it is symbolic), and its NumPy dtype's name.
+
+    A sequence or an optional has no sizes; its type is `seq(float32)`, `optional(float32)` or the like.
+    """
 
     name: str
     shape: tuple[int | str, ...]
     type: str
+
+    @property
+    def is_tensor(self) -> bool:
+        """Whether it is an array, not a sequence or an optional."""
+        return "(" not in self.type
 
 
 def new_context() -> Context:
@@ -144,10 +157,11 @@ class Session:
             run_passes(self.module, FUSE, self._context)
         name_dims(main_function(self.module))
         self._prepared: dict[str, Array] = {}
-        self._programs: OrderedDict[tuple[tuple[int, ...], ...], Program] = OrderedDict()
+        self._programs: OrderedDict[Shapes, Program] = OrderedDict()
         self._lock = threading.Lock()
         self._inputs = self._values(inputs=True)
-        self._dtypes = [dtype_of(as_tensor(t).element_type) for t in main_function(self.module).function_type.inputs]
+        self._types = list(main_function(self.module).function_type.inputs)
+        self._dtypes = [dtype_of(t.element_type) if is_tensor(t) else None for t in self._types]
         self._outputs = self._values(inputs=False)
 
     def get_inputs(self) -> list[Value]:
@@ -158,25 +172,31 @@ class Session:
         """The network's outputs, in order."""
         return self._outputs
 
-    def run(self, output_names: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[Array]:
+    def run(self, output_names: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[Any]:
         """The outputs named (all for None) for the arrays in `feeds`, one for each input.
 
-        Arrays stay on their device: with CuPy arrays fed, CuPy arrays come back. Raises CompileError where a feed is
-        missing, unknown, or of another dtype, rank or size than the input.
+        A sequence is fed as a list (or tuple) of arrays and comes back as a list; an empty optional is None, one that
+        is not is what it holds. Arrays stay on their device: with CuPy arrays fed, CuPy arrays come back. Raises
+        CompileError where a feed is missing, unknown, or of another dtype, rank or size than the input.
         """
         arrays, on_device = self.check_feeds(feeds)
-        program = self.program([a.shape for a in arrays])
+        program = self.program(self.shapes_of(arrays))
         chosen = None if output_names is None else self._chosen(output_names)
-        results = program.run([self._backend.asarray(a) for a in arrays])
+        results = program.run([map_arrays(a, self._backend.asarray) for a in arrays])
         picked = results if chosen is None else [results[i] for i in chosen]
-        return picked if on_device else [r if isinstance(r, np.ndarray) else r.get() for r in picked]
+        given = picked if on_device else [map_arrays(r, to_host) for r in picked]
+        return [list(cast(Any, r)) if isinstance(r, tuple) else r for r in given]
 
-    def program(self, shapes: Sequence[tuple[int, ...]]) -> Program:
+    def shapes_of(self, arrays: Sequence[Any]) -> Shapes:
+        """The shape of each input that is a tensor; None for the others, on whose sizes no program depends."""
+        return tuple(tuple(a.shape) if is_tensor(t) else None for a, t in zip(arrays, self._types, strict=True))
+
+    def program(self, shapes: Sequence[tuple[int, ...] | None]) -> Program:
         """The program for inputs of these shapes, compiled at the first call and kept while it is among the last used.
 
         A program that is dropped still runs to its end where it is running.
         """
-        key = tuple(tuple(s) for s in shapes)
+        key = tuple(None if s is None else tuple(s) for s in shapes)
         with self._lock:
             if key not in self._programs:
                 program = self._compile(key)
@@ -190,14 +210,15 @@ class Session:
         if len(self._programs) < self._max_programs:
             return
         shapes, _ = self._programs.popitem(last=False)
-        inputs = ", ".join(f"{v.name} {format_dims(s)}" for v, s in zip(self._inputs, shapes, strict=True))
+        pairs = zip(self._inputs, shapes, strict=True)
+        inputs = ", ".join(f"{v.name} {v.type if s is None else format_dims(s)}" for v, s in pairs)
         LOG.warning(
             "the program for %s is dropped, as %d are kept: these shapes would be compiled again (max_programs)",
             inputs or "no inputs",
             self._max_programs,
         )
 
-    def compile(self, shapes: Sequence[tuple[int, ...]]) -> ModuleOp:
+    def compile(self, shapes: Sequence[tuple[int, ...] | None]) -> ModuleOp:
         """The planned module for inputs of these shapes; no parameter is read."""
         if self._planned:
             self.bind_dims(shapes)
@@ -223,7 +244,7 @@ class Session:
         cache = TuningCache(self._backend.describe() | {"tuning": METHOD})
         return Tuner(self._backend, self.precision, cache, lower, self._progress)
 
-    def pipeline(self, shapes: Sequence[tuple[int, ...]]) -> str:
+    def pipeline(self, shapes: Sequence[tuple[int, ...] | None]) -> str:
         """The passes that make the program for inputs of these shapes from the model, as for `fuse-opt -p`.
 
         Empty where the model is a planned program.
@@ -234,7 +255,7 @@ class Session:
         rest = f"{bound},{compile_pipeline(self.precision, self._fuse, self.device)}"
         return f"{FUSE},{rest}" if self._fuse else rest
 
-    def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
+    def _compile(self, shapes: Shapes) -> Program:
         return Program(
             self.compile(shapes),
             self._parameters.__getitem__,
@@ -251,10 +272,11 @@ class Session:
         entries: list[Any] = list(attributes or [None] * len(types))
         values: list[Value] = []
         for name, entry, type_ in zip(value_names(attributes, len(types)), entries, types, strict=True):
+            dims = dims_of(type_) if is_tensor(type_) else ()
             names = dim_names(entry) if entry is not None else []
-            names += [""] * (len(dims_of(type_)) - len(names))
-            shape = tuple(n if d is None else d for d, n in zip(dims_of(type_), names, strict=True))
-            values.append(Value(name, shape, dtype_of(as_tensor(type_).element_type).name))
+            names += [""] * (len(dims) - len(names))
+            shape = tuple(n if d is None else d for d, n in zip(dims, names, strict=False))
+            values.append(Value(name, shape, type_name(type_)))
         return values
 
     def find_input(self, name: str) -> Value:
@@ -268,13 +290,14 @@ class Session:
         known = ", ".join(v.name for v in self._inputs)
         raise CompileError(f"'{escaped}' {what}", hint=f"inputs: {known}" if known else "there are none")
 
-    def check_feeds(self, feeds: Mapping[str, Any]) -> tuple[list[Array], bool]:
-        """The feeds as arrays in the order of the inputs, and whether any is a device array; see `run`."""
+    def check_feeds(self, feeds: Mapping[str, Any]) -> tuple[list[Any], bool]:
+        """The feeds in the order of the inputs, and whether any array is on the device; see `run` and values.py."""
         plain: list[Any] = [feeds.get(v.name) for v in self._inputs]
         array_type = self._backend.xp.ndarray
         if (
             plain
             and len(feeds) == len(plain)
+            and None not in self._dtypes
             and all(type(a) is array_type and a.dtype == d for a, d in zip(plain, self._dtypes, strict=True))
         ):
             return plain, array_type is not np.ndarray  # nothing to convert, and nothing to say
@@ -282,13 +305,11 @@ class Session:
         known = [v.name for v in self._inputs]
         if missing := [n for n in known if n not in given]:
             raise CompileError(f"no array is given for the input '{missing[0]}'")
-        arrays = [as_array(given[v.name], self._backend.xp, v.name) for v in self._inputs]
-        for value, array in zip(self._inputs, arrays, strict=True):
-            if array.dtype.name != value.type:
-                raise CompileError(f"the input has the dtype {value.type}, but {array.dtype.name} is given", value.name)
-            if not array.dtype.isnative:
-                raise CompileError("the array is not in this machine's byte order", value.name, "astype converts it")
-        return arrays, any(not isinstance(a, np.ndarray) for a in arrays)
+        values: list[Any] = []
+        for name, type_ in zip(known, self._types, strict=True):
+            values.append(as_value(given[name], type_, self._backend.xp, name))
+            check_held_dims(values[-1], type_, name)
+        return values, any(not isinstance(a, np.ndarray) for value in values for a in arrays_in(value))
 
     def bind_dims(
         self, shapes: Sequence[tuple[int, ...] | None], bound: Mapping[str, int] | None = None
@@ -298,8 +319,8 @@ class Session:
         A shape of None is not known yet. Raises CompileError where a shape does not fit its input or another.
         """
         bindings: dict[str, int] = dict(bound or {})
-        for value, shape in zip(self._inputs, shapes, strict=True):
-            if shape is None:
+        for value, type_, shape in zip(self._inputs, self._types, shapes, strict=True):
+            if shape is None or not is_tensor(type_):
                 continue
             if len(shape) != len(value.shape):
                 raise CompileError(
@@ -343,25 +364,6 @@ def format_dims_option(bindings: Mapping[str, int]) -> str:
 def specialize_all(module: ModuleOp, bindings: Mapping[str, int]) -> None:
     """Specialise @main of `module` in place."""
     specialize(main_function(module), dict(bindings))
-
-
-def as_array(value: Any, xp: Any, name: str) -> Array:
-    """`value` as a NumPy array, or as an array of the device; raises CompileError where it is neither.
-
-    Whatever speaks DLPack is accepted; an array on a GPU needs a session on that GPU.
-    """
-    if isinstance(value, np.ndarray) or (xp is not np and isinstance(value, xp.ndarray)):
-        return cast(Array, value)
-    device = getattr(value, "__dlpack_device__", None)
-    if device is not None:
-        on_host = int(device()[0]) == 1
-        if not on_host and xp is np:
-            raise CompileError("the array is on a GPU, but the session runs on the CPU", name, "use device='cuda'")
-        return np.from_dlpack(value) if on_host else xp.from_dlpack(value)
-    try:
-        return np.asarray(value)
-    except (ValueError, TypeError):
-        raise CompileError(f"a {type(value).__name__} is given, which is no array", name) from None
 
 
 def load(model: Any, context: Context, parameters: str | None = None) -> tuple[ModuleOp, Mapping[str, Array]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Attribute
 
 from ..dialects.nn.base import NNOp
-from ..dialects.nn.types import Abstract, Array, dims_of, element_type, format_dims, is_static, num_bytes, tensor
+from ..dialects.nn.containers import ContainerOp
+from ..dialects.nn.types import Abstract, dims_of, element_type, format_dims, is_static, num_bytes, tensor
 from ..errors import CompileError
 from ..rewriting import node_name
 
@@ -40,8 +42,22 @@ def _check_size(type_: Attribute, node: str, max_bytes: int) -> None:
         )
 
 
-def check_sizes_of_run(op: NNOp, operands: Sequence[Array], max_bytes: int) -> None:
-    """Refuse an op whose HOST operands, known now, ask for a result larger than `max_bytes`."""
+def _check_container(op: ContainerOp, operands: Sequence[Any], max_bytes: int) -> None:
+    try:
+        size = op.run_bytes(operands)
+    except CompileError as e:
+        raise e.at(node_name(op)) from None
+    if size > max_bytes:
+        raise CompileError(
+            f"its result needs {size} bytes, more than the limit of {max_bytes}", node_name(op), "--max-bytes"
+        )
+
+
+def check_sizes_of_run(op: NNOp, operands: Sequence[Any], max_bytes: int) -> None:
+    """Refuse an op whose operands, known now, ask for a result larger than `max_bytes`."""
+    if isinstance(op, ContainerOp):
+        _check_container(op, operands, max_bytes)
+        return
     host = op.host_operands()
     if not host or all(is_static(r.type) for r in op.results):
         return

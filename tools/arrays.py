@@ -6,14 +6,16 @@ import logging
 import os
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import prod
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.lib import format as npy
 
-from ..errors import CompileError, escape_name
+from ..errors import CompileError, UnsupportedError, escape_name
 from ..runtime.session import Session, Value
 
 LOG = logging.getLogger("nnfuse")
@@ -70,12 +72,24 @@ def _read_arrays(path: str, name: str | None, session: Session) -> Iterator[tupl
             elif name is None:
                 raise CompileError(f"--input {path}: the input's name is missing", hint="write NAME=FILE.npy")
             else:
-                value = session.find_input(name)
+                value = _array_input(session, name)
                 yield value, read_npy(stream, os.fstat(stream.fileno()).st_size, path, value.type, session.max_bytes)
     except OSError as e:
         raise CompileError(f"cannot read '{path}': {e.strerror or e}") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
         raise CompileError(f"'{path}' is not a whole .npz file: {e}") from None
+
+
+def _array_input(session: Session, name: str) -> Value:
+    """The input of this name; raises UnsupportedError where it is no tensor."""
+    return _checked_input(session.find_input(name))
+
+
+def _checked_input(value: Value) -> Value:
+    if not value.is_tensor:
+        what = f"fuse-run neither reads nor makes an input of the type {value.type}"
+        raise UnsupportedError(what, value.name, "run it in Python, by Session")
+    return value
 
 
 def _read_npz(stream: IO[bytes], path: str, name: str | None, session: Session) -> Iterator[tuple[Value, Any]]:
@@ -112,7 +126,7 @@ def _for_inputs(
         raise refusal
     if others:
         LOG.warning("'%s' holds %s too, which are no inputs: not read", path, ", ".join(others))
-    return found
+    return [(_checked_input(value), info) for value, info in found]
 
 
 def read_npy(stream: IO[bytes], size: int, where: str, dtype: str, max_bytes: int) -> Any:
@@ -164,8 +178,8 @@ def parse_shape(text: str) -> Shape:
 
 def resolve_shapes(
     session: Session, feeds: Mapping[str, Any], shape_options: Sequence[str], dim_options: Sequence[str]
-) -> list[Shape]:
-    """The shape of each input, from the arrays fed, `--shape` and `--dim`.
+) -> list[Shape | None]:
+    """The shape of each input, from the arrays fed, `--shape` and `--dim`; None for a sequence or an optional.
 
     Raises CompileError where they contradict one another or the model, or leave a dim without a size.
     """
@@ -175,12 +189,12 @@ def resolve_shapes(
         name, text = split_name(option, inputs)
         if name is None:
             raise CompileError(f"--shape {option}: no name is given", hint="write NAME=8x3x224x224")
-        name, shape = session.find_input(name).name, parse_shape(text)
+        name, shape = _array_input(session, name).name, parse_shape(text)
         if known.setdefault(name, shape) != shape:
             raise CompileError(f"the input is given as {format_shape(known[name])}, but --shape says {text}", name)
     bound = _parse_dims(dim_options, inputs)
     bound = session.bind_dims([known.get(v.name) for v in inputs], bound)
-    return [known[v.name] if v.name in known else _bind(v, bound) for v in inputs]
+    return [known[v.name] if v.name in known else _bind(v, bound) if v.is_tensor else None for v in inputs]
 
 
 def _parse_dims(options: Sequence[str], inputs: Sequence[Value]) -> dict[str, int]:
@@ -210,7 +224,7 @@ def _bind(value: Value, bound: Mapping[str, int]) -> Shape:
 
 
 def generate(
-    values: Sequence[Value], shapes: Sequence[Shape], given: Mapping[str, Any], seed: int, max_bytes: int
+    values: Sequence[Value], shapes: Sequence[Shape | None], given: Mapping[str, Any], seed: int, max_bytes: int
 ) -> dict[str, Any]:
     """An array for each input that is not `given`: normal floats, integers from 0 to 3, booleans.
 
@@ -220,7 +234,8 @@ def generate(
     for index, (value, shape) in enumerate(zip(values, shapes, strict=True)):
         if value.name in given:
             continue
-        dtype = np.dtype(value.type)
+        dtype = np.dtype(_checked_input(value).type)
+        assert shape is not None
         if (size := prod(shape) * dtype.itemsize) > max_bytes:
             raise CompileError(
                 f"an input of shape {format_shape(shape)} needs {size} bytes, more than the limit of {max_bytes}",
@@ -235,6 +250,24 @@ def generate(
         else:
             arrays[value.name] = random.standard_normal(shape, np.float32).astype(dtype)
     return arrays
+
+
+def split_outputs(outputs: Sequence[Value], results: Sequence[Any]) -> list[tuple[Value, Any]]:
+    """Each output that is an array, and of the others each array in them; those of a sequence are `name[0]`, ...
+
+    Raises CompileError where another output has such a name.
+    """
+    pairs: list[tuple[Value, Any]] = []
+    for value, result in zip(outputs, results, strict=True):
+        if isinstance(result, list | tuple):
+            elements = enumerate(cast(Sequence[Any], result))
+            pairs += [(replace(value, name=f"{value.name}[{i}]"), element) for i, element in elements]
+        elif result is not None:
+            pairs.append((value, result))
+    names = Counter(value.name for value, _ in pairs)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise CompileError(f"an element of a sequence and another output are both called '{twice[0]}'")
+    return pairs
 
 
 def format_shape(shape: Sequence[int | str]) -> str:

@@ -69,5 +69,6 @@ def _compile(args: Namespace, open_session: Callable[[Namespace], Session]) -> s
     plan = checked_plan(module, session.max_bytes)
     ops = [op for op in main_function(module).walk() if isinstance(op, NNOp)]
     count = sum(not isinstance(op, ConstantOp | ParameterOp) for op in ops)
-    inputs = ", ".join(f"{v.name} {format_shape(s)}" for v, s in zip(session.get_inputs(), shapes, strict=True))
+    pairs = zip(session.get_inputs(), shapes, strict=True)
+    inputs = ", ".join(f"{v.name} {v.type if s is None else format_shape(s)}" for v, s in pairs)
     return f"compiled for {inputs or 'no inputs'}: {count} operations in an arena of {plan.arena} bytes"

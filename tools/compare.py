@@ -20,7 +20,7 @@ from ..errors import CompileError
 from ..runtime.reference import evaluate, main_function
 from ..runtime.session import Session, Value, load, new_context
 from ..runtime.tolerance import ABSOLUTE, RELATIVE, RELATIVE_L2, excess, tolerance_name
-from .arrays import format_shape
+from .arrays import format_shape, split_outputs
 from .cli import DIFFERS, OK, complain
 from .report import number, print_table
 
@@ -59,10 +59,19 @@ def compare(session: Session, model: str, feeds: Mapping[str, Any], results: Seq
     module, parameters = load(model, new_context())
     truths = evaluate(main_function(module), arrays, parameters.__getitem__, wide=True)
     precision = "int8" if _rounds_to_integers(session) else session.precision
-    rows = [_compare_output(*case, precision) for case in zip(outputs, results, peers, truths, strict=True)]
+    found, expected = split_outputs(outputs, results), split_outputs(outputs, peers)
+    if [v.name for v, _ in found] != [v.name for v, _ in expected]:
+        theirs, ours = (", ".join(v.name for v, _ in pairs) for pairs in (expected, found))
+        complain("fuse-run", f"the outputs are {theirs or 'empty'} for ONNX Runtime, but {ours or 'empty'} here")
+        return DIFFERS
+    exact = split_outputs(outputs, truths)
+    rows = [
+        _compare_output(value, result, peer, truth, precision)
+        for (value, result), (_, peer), (_, truth) in zip(found, expected, exact, strict=True)
+    ]
     print_table(COLUMNS, [r.row for r in rows], COLUMNS[3:7])
     print("y: fuse-run; ort: ONNX Runtime, optimisations off; f64: the model computed in float64")
-    print(f"within tolerance (1x): {_rules(results, precision)}")
+    print(f"within tolerance (1x): {_rules([r for _, r in found], precision)}")
     for name in [r.output.name for r in rows if _is_constant(r.result)]:
         complain("fuse-run", f"warning: the elements of '{name}' are all equal: that they agree says little")
     wrong = [r.output.name for r in rows if r.needed > 1]
@@ -92,7 +101,8 @@ def run_onnxruntime(model: str, arrays: Sequence[Any], threads: int | None) -> l
     try:
         session = ort.InferenceSession(os.fspath(model), options, providers=["CPUExecutionProvider"])
         names = [i.name for i in session.get_inputs()]
-        return [np.asarray(r) for r in session.run(None, dict(zip(names, arrays, strict=True)))]
+        results = session.run(None, dict(zip(names, arrays, strict=True)))
+        return [r if r is None or isinstance(r, list) else np.asarray(r) for r in results]
     except Exception as e:  # its exceptions have no common class of their own
         raise CompileError(f"ONNX Runtime cannot run the model: {e}") from None
 

@@ -190,7 +190,7 @@ def run(args: argparse.Namespace, output: OutputFile | None) -> int:
         complain(TOOL, f"generated from seed {args.seed}: {named}")
     results = session.run(None, feeds)
     if output is not None:
-        arrays.write_npz(output.stream, dict(zip([v.name for v in session.get_outputs()], results, strict=True)))
+        arrays.write_npz(output.stream, {v.name: a for v, a in arrays.split_outputs(session.get_outputs(), results)})
         output.commit()
     return report(args, session, feeds, results)
 
@@ -205,7 +205,7 @@ def report(args: argparse.Namespace, session: Session, feeds: dict[str, Any], re
         from . import measure
 
         arrays, _ = session.check_feeds(feeds)
-        program = session.program([a.shape for a in arrays])
+        program = session.program(session.shapes_of(arrays))
         inputs = [program.backend.asarray(a) for a in arrays]
         (measure.bench if args.bench else measure.profile)(program, inputs, _where(args.device))
     elif args.output is None:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ..errors import printable
 from ..runtime.session import Value
-from .arrays import format_shape
+from .arrays import format_shape, split_outputs
 
 ANY_WIDTH = 1_000_000
 """The columns of an output that is no terminal: nothing is folded."""
@@ -36,11 +36,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: It
 
 
 def print_outputs(outputs: Sequence[Value], arrays: Sequence[Any]) -> None:
-    """Per output its name, shape, dtype, and least, mean and greatest element."""
+    """Per output, and per element of a sequence, its name, shape, dtype, and least, mean and greatest element."""
     rows = [
         (value.name, format_shape(array.shape), array.dtype.name, *_statistics(array))
-        for value, array in zip(outputs, arrays, strict=True)
+        for value, array in split_outputs(outputs, arrays)
     ]
+    empty = [v for v, a in zip(outputs, arrays, strict=True) if a is None or (isinstance(a, list) and not a)]
+    rows += [(value.name, "empty", value.type, "-", "-", "-") for value in empty]
     print_table(("output", "shape", "dtype", "min", "mean", "max"), rows, ("min", "mean", "max"))
 
 

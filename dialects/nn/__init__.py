@@ -1,4 +1,4 @@
-"""The `nn` dialect: networks in ONNX's terms, on tensors."""
+"""The `nn` dialect: networks in ONNX's terms, on tensors, and on sequences and optionals of them."""
 
 from xdsl.ir import Dialect
 
@@ -57,6 +57,7 @@ from .logic import (
 from .lp_pool import GlobalLpPoolOp, LpPoolOp
 from .non_max_suppression import NonMaxSuppressionOp
 from .norm import BatchNormalizationOp, InstanceNormalizationOp, LayerNormalizationOp, LRNOp
+from .optional import OptionalGetElementOp, OptionalHasElementOp, OptionalOp
 from .order import ArgMaxOp, ArgMinOp, TopKOp
 from .pad import PadOp
 from .pool import AveragePoolOp, GlobalAveragePoolOp, GlobalMaxPoolOp, MaxPoolOp
@@ -92,6 +93,15 @@ from .roi_align import RoiAlignOp
 from .rotary import RotaryEmbeddingOp
 from .scatter import ScatterElementsOp, ScatterNDOp, TensorScatterOp
 from .select import CompressOp, NonZeroOp, UniqueOp
+from .sequence import (
+    SequenceAtOp,
+    SequenceConstructOp,
+    SequenceEmptyOp,
+    SequenceEraseOp,
+    SequenceInsertOp,
+    SequenceLengthOp,
+)
+from .sequence_split import ConcatFromSequenceOp, SplitToSequenceOp
 from .shape import ConstantOfShapeOp, DropoutOp, IdentityOp, ShapeOp, SizeOp
 from .signal import DFTOp, STFTOp
 from .softmax import HardmaxOp, LogSoftmaxOp, SoftmaxOp
@@ -110,6 +120,7 @@ from .trigonometry import (
 )
 from .unary import AbsOp, CeilOp, ErfOp, ExpOp, FloorOp, LogOp, NegOp, ReciprocalOp, RoundOp, SignOp, SqrtOp
 from .unpool import Col2ImOp, MaxUnpoolOp
+from .value_types import OptionalType, SequenceType
 from .window_functions import BlackmanWindowOp, HammingWindowOp, HannWindowOp, MelWeightMatrixOp
 
 NN = Dialect(
@@ -289,9 +300,20 @@ NN = Dialect(
         BlackmanWindowOp,
         MelWeightMatrixOp,
         ResizeOp,
+        SequenceEmptyOp,
+        SequenceConstructOp,
+        SequenceInsertOp,
+        SequenceEraseOp,
+        SequenceAtOp,
+        SequenceLengthOp,
+        SplitToSequenceOp,
+        ConcatFromSequenceOp,
+        OptionalOp,
+        OptionalHasElementOp,
+        OptionalGetElementOp,
         FusedOp,
         YieldOp,
     ],
-    [ActivationAttr],
+    [ActivationAttr, SequenceType, OptionalType],
     [NNConstants()],
 )

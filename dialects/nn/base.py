@@ -33,12 +33,12 @@ from .types import (
     NARROW_FLOATS,
     Abstract,
     Array,
-    compatible,
     dtype_of,
     element_type,
     is_float,
     is_static,
 )
+from .value_types import compatible
 
 FieldValue = Attribute | int | float | str | Sequence[int] | Sequence[float]
 """What an op's field can be written as in Python; see `attribute`."""
@@ -154,7 +154,7 @@ class Onnx:
 
 
 class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterface):
-    """The base of every op of `nn` and `blas`: tensors in, tensors out, pure and deterministic.
+    """The base of every op of `nn` and `blas`: tensors in, tensors out, pure and deterministic (others: containers.py).
 
     A subclass declares its operands, properties and results with xDSL's definitions, and then:
 
@@ -219,7 +219,7 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
 
     # Inference and meaning
 
-    def infer(self, *args: Any, **kwargs: Any) -> TensorType[Attribute] | tuple[TensorType[Attribute], ...]:
+    def infer(self, *args: Any, **kwargs: Any) -> Attribute | tuple[Attribute, ...]:
         """The result type(s) for these abstract operands; raises CompileError where they do not fit."""
         raise NotImplementedError(self.name)
 
@@ -227,14 +227,14 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
         """The result array(s) for these operand arrays, by `xp` (numpy or cupy)."""
         raise NotImplementedError(self.name)
 
-    def infer_types(self) -> tuple[TensorType[Attribute], ...]:
+    def infer_types(self) -> tuple[Attribute, ...]:
         """The inferred types of all results; errors name this op's node."""
         try:
             return self._inferred()
         except CompileError as e:
             raise e.at(node_name(self)) from None
 
-    def _inferred(self) -> tuple[TensorType[Attribute], ...]:
+    def _inferred(self) -> tuple[Attribute, ...]:
         inferred = self.infer(*self.arguments([Abstract(v) for v in self.operands]))
         return inferred if isinstance(inferred, tuple) else (inferred,)
 

@@ -31,6 +31,7 @@ from .types import (
     dtype_of,
     element_type,
     format_dims,
+    is_tensor,
     normalize_axis,
     product,
     tensor,
@@ -80,7 +81,10 @@ def normalize_axes(axes: Sequence[int], rank: int) -> tuple[int, ...]:
 
 @irdl_op_definition
 class IdentityOp(UnaryOp):
-    """`x`. ONNX Identity, https://onnx.ai/onnx/operators/onnx__Identity.html"""
+    """`x`. ONNX Identity, https://onnx.ai/onnx/operators/onnx__Identity.html
+
+    Of tensors: a sequence or an optional is its own value.
+    """
 
     name = "nn.identity"
     ONNX: ClassVar = Onnx("Identity", since=1)
@@ -93,6 +97,12 @@ class IdentityOp(UnaryOp):
     def forwards(self) -> SSAValue | None:
         """Always `x`."""
         return self.x
+
+    @classmethod
+    def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        """What is no tensor is taken as it is."""
+        x = node.required(0)
+        return super().import_node(node) if is_tensor(x.type) else [x]
 
 
 @irdl_op_definition

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeGuard, cast
 
 import ml_dtypes
 import numpy as np
@@ -161,9 +161,14 @@ def element_type(type_: Attribute) -> Attribute:
     return as_tensor(type_).element_type
 
 
+def is_tensor(type_: Attribute) -> TypeGuard[TensorType[Attribute]]:
+    """Whether a type is that of a tensor of known rank, not of a sequence or an optional."""
+    return isinstance(type_, TensorType)
+
+
 def is_static(type_: Attribute) -> bool:
-    """Whether every size of a tensor type is known."""
-    return None not in dims_of(type_)
+    """Whether every size of a value is known: of a tensor without `?`, never of a sequence or an optional."""
+    return is_tensor(type_) and None not in dims_of(type_)
 
 
 def static_dims(dims: Dims) -> tuple[int, ...]:
@@ -188,8 +193,8 @@ def product(dims: Iterable[int | None]) -> int | None:
 
 
 def num_bytes(type_: Attribute) -> int | None:
-    """The size of a tensor in bytes, as an exact Python int; None where it is not known."""
-    count = product(dims_of(type_))
+    """The size of a value in bytes, as an exact Python int; None where it is not known, as of all that is no tensor."""
+    count = product(dims_of(type_)) if is_tensor(type_) else None
     return None if count is None else count * dtype_of(element_type(type_)).itemsize
 
 
@@ -198,15 +203,9 @@ def format_dims(dims: Iterable[int | None]) -> str:
     return "x".join("?" if d is None else str(d) for d in dims) or "scalar"
 
 
-def compatible(a: Attribute, b: Attribute) -> bool:
+def compatible_tensors(a: TensorType[Attribute], b: TensorType[Attribute]) -> bool:
     """Whether two tensor types can describe one value: equal, or `?` on one side."""
-    if a == b:
-        return True
-    if not (isinstance(a, TensorType) and isinstance(b, TensorType)):
-        return False
-    a, b = as_tensor(cast(Any, a)), as_tensor(cast(Any, b))
-    x, y = dims_of(a), dims_of(b)
-    return element_type(a) == element_type(b) and dims_agree(x, y)
+    return a == b or (a.element_type == b.element_type and dims_agree(dims_of(a), dims_of(b)))
 
 
 def dims_agree(a: Dims, b: Dims) -> bool:
