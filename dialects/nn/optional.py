@@ -42,7 +42,7 @@ class OptionalOp(ContainerOp):
     def infer(self, x: Operand | None) -> OptionalType:
         """An optional of the operand's type, with what `type` says too."""
         if isinstance(x, OptionalType):
-            raise CompileError(f"{self.name}: an optional holds a tensor or a sequence, not {x}")
+            raise CompileError(f"an optional holds a tensor or a sequence, not {x}")
         if x is None and self.type is None:
             raise CompileError(f"{self.name} needs a value, or the type of the one that it does not hold")
         known = self.type if x is None else type_of(x)

@@ -29,21 +29,21 @@ def sequence_type(name: str, operand: Operand) -> SequenceType:
     return operand
 
 
-def joined(name: str, types: Sequence[Attribute]) -> Attribute:
+def joined(types: Sequence[Attribute]) -> Attribute:
     """The element type of a sequence of tensors of these types."""
     element = types[0]
     for type_ in types[1:]:
         both = join_types(element, type_)
         if both is None:
-            raise CompileError(f"{name}: a sequence has elements of one type, not {element} and {type_}")
+            raise CompileError(f"a sequence has elements of one type, not {element} and {type_}")
         element = both
     return element
 
 
-def check_position(name: str, position: Abstract | None) -> None:
+def check_position(position: Abstract | None) -> None:
     """Raise CompileError where `position` is not one integer."""
     if position is not None and (position.element not in (i32, i64) or position.dims not in ((), (1,), (None,))):
-        raise CompileError(f"{name}: the position must be one i32 or i64, but is {position.type}")
+        raise CompileError(f"the position must be one i32 or i64, but is {position.type}")
 
 
 def index_of(position: Array, count: int, end: int) -> int:
@@ -119,8 +119,8 @@ class SequenceConstructOp(ContainerOp):
             raise CompileError(f"{self.name} needs an operand")
         for operand in inputs:
             if not isinstance(operand, Abstract):
-                raise CompileError(f"{self.name}: the elements of a sequence are tensors, not {operand}")
-        return SequenceType(joined(self.name, [type_of(o) for o in inputs]))
+                raise CompileError(f"the elements of a sequence are tensors, not {operand}")
+        return SequenceType(joined([type_of(o) for o in inputs]))
 
     def evaluate(self, xp: Any, inputs: Arrays) -> Arrays:
         """The operands."""
@@ -152,9 +152,9 @@ class SequenceInsertOp(ContainerOp):
         """What the elements and `x` share."""
         element = sequence_type(self.name, sequence).element
         if not isinstance(x, Abstract) or x.element != scalar_type(element):
-            raise CompileError(f"{self.name}: {type_of(x)} cannot be inserted into {type_of(sequence)}")
-        check_position(self.name, position)
-        return SequenceType(joined(self.name, [element, x.type]))
+            raise CompileError(f"{type_of(x)} cannot be inserted into {type_of(sequence)}")
+        check_position(position)
+        return SequenceType(joined([element, x.type]))
 
     def evaluate(self, xp: Any, sequence: Arrays, x: Array, position: Array | None) -> Arrays:
         """The same elements, and `x` among them."""
@@ -186,7 +186,7 @@ class SequenceEraseOp(ContainerOp):
 
     def infer(self, sequence: Operand, position: Abstract | None) -> SequenceType:
         """The operand's type."""
-        check_position(self.name, position)
+        check_position(position)
         return sequence_type(self.name, sequence)
 
     def evaluate(self, xp: Any, sequence: Arrays, position: Array | None) -> Arrays:
@@ -222,7 +222,7 @@ class SequenceAtOp(ContainerOp):
     def infer(self, sequence: Operand, position: Abstract) -> TensorType[Attribute]:
         """The elements' type, or that of this element where it is known."""
         element = sequence_type(self.name, sequence).element
-        check_position(self.name, position)
+        check_position(position)
         types = element_types_of(self.sequence)
         if types is not None and position.value is not None:
             return as_tensor(types[index_of(position.value, len(types), len(types))])

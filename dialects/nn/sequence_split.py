@@ -71,9 +71,9 @@ class SplitToSequenceOp(ContainerOp):
         if not isinstance(x, Abstract):
             raise CompileError(f"{self.name} needs a tensor, but is given {x}")
         if x.rank == 0:
-            raise CompileError(f"{self.name}: a scalar cannot be split")
+            raise CompileError("a scalar cannot be split")
         if split is not None and (split.element not in (i32, i64) or split.rank > 1):
-            raise CompileError(f"{self.name}: split must be one i32 or i64 or a vector of them, but is {split.type}")
+            raise CompileError(f"split must be one i32 or i64 or a vector of them, but is {split.type}")
         axis = normalize_axis(integer(self.axis), x.rank)
         value = None if split is None else split.value
         if split is None:
@@ -176,7 +176,7 @@ class ConcatFromSequenceOp(ContainerOp):
             axis = normalize_axis(integer(self.axis), len(dims) + 1)
             return tensor(scalar_type(element), (*dims[:axis], len(types) if types else None, *dims[axis:]))
         if not dims:
-            raise CompileError(f"{self.name}: scalars are concatenated along a new axis only", hint="new_axis = 1")
+            raise CompileError("scalars are concatenated along a new axis only", hint="new_axis = 1")
         axis = normalize_axis(integer(self.axis), len(dims))
         sizes = [dims_of(t)[axis] for t in types or [tensor(scalar_type(element), [None] * len(dims))]]
         total = None if None in sizes else sum(s for s in sizes if s is not None)
