@@ -90,11 +90,14 @@ def test_programs_depend_on_tensors_only():
     assert len(session._programs) == 2
 
 
-def test_outputs_belong_to_the_caller():
+@pytest.mark.parametrize("size", ["2", "N"])
+def test_outputs_belong_to_the_caller(size):
     """No array comes out that was fed, that comes out elsewhere, or that a later run changes."""
     session = open_session(
-        """g (seq(float[2]) s, float[2] x, int64 i) => (seq(float[2]) t, seq(float[2]) u, float[2] y, float[2] z) {
-        t = SequenceInsert(s, x)  u = SequenceInsert(t, x)  y = SequenceAt(u, i)  z = SequenceAt(s, i) }"""
+        """g (seq(float[K]) s, float[K] x, int64 i) => (seq(float[K]) t, seq(float[K]) u, float[K] y, float[K] z) {
+        t = SequenceInsert(s, x)  u = SequenceInsert(t, x)  y = SequenceAt(u, i)  z = SequenceAt(s, i) }""".replace(
+            "K", size
+        )
     )
     s, x = [ones(2), 2 * ones(2)], 3 * ones(2)
     before = [a.copy() for a in (*s, x)]

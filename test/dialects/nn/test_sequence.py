@@ -85,7 +85,7 @@ def test_insert(agrees, position):
     assert ([len(v) for v in appended] == [2, 3, 4] and [len(v) for v in inserted] != [2, 3, 4]) or position == 2
 
 
-@pytest.mark.parametrize("position", [-2, 0, 1])
+@pytest.mark.parametrize("position", [-2, -1, 0, 1])
 def test_erase(agrees, position):
     text = """g (seq(float[N]) s, int64 i) => (seq(float[N]) t, seq(float[N]) u) {
         t = SequenceErase(s, i)  u = SequenceErase(s) }"""
