@@ -83,3 +83,15 @@ func.func @positions(%x: tensor<1x3x8x8xf32>) -> (tensor<1x4x7x7xf32>, tensor<1x
   %m, %i = nn.max_pool %y kernel_shape [2, 2] : (tensor<1x4x8x8xf32>) -> (tensor<1x4x7x7xf32>, tensor<1x4x7x7xi64>)
   func.return %m, %i : tensor<1x4x7x7xf32>, tensor<1x4x7x7xi64>
 }
+
+// A sequence holds its elements channels first.
+
+// CHECK-LABEL: func.func @sequence
+// CHECK: %[[T:.*]] = nn.transpose %y perm [0, 3, 1, 2]
+// CHECK: nn.sequence_construct [%[[T]], %x]
+func.func @sequence(%x: tensor<1x3x8x8xf32>) -> !nn.sequence<tensor<1x3x8x8xf32>> {
+  %w = nn.parameter "w" : tensor<3x3x1x1xf32>
+  %y = nn.conv %x, %w : (tensor<1x3x8x8xf32>, tensor<3x3x1x1xf32>) -> tensor<1x3x8x8xf32>
+  %s = nn.sequence_construct [%y, %x] : (tensor<1x3x8x8xf32>, tensor<1x3x8x8xf32>) -> !nn.sequence<tensor<1x3x8x8xf32>>
+  func.return %s : !nn.sequence<tensor<1x3x8x8xf32>>
+}

@@ -53,3 +53,21 @@ func.func @resize(%x: tensor<1x1x2x2xf32>) -> tensor<1x1x4x4xf32> {
   %y = nn.resize %x scales %s : (tensor<1x1x2x2xf32>, tensor<4xf32>) -> tensor<1x1x4x4xf32>
   func.return %y : tensor<1x1x4x4xf32>
 }
+
+// A sequence holds f32, as its type says: what is put in is cast back, what is read is cast.
+
+// CHECK-LABEL: func.func @sequence
+// CHECK-SAME: -> (!nn.sequence<tensor<4xf32>>, tensor<4xf32>)
+// CHECK: %[[R:.*]] = nn.relu {{.*}} tensor<4xf16>
+// CHECK: %[[W:.*]] = nn.cast %[[R]] to = f32
+// CHECK: %[[S:.*]] = nn.sequence_insert %s, %[[W]] : {{.*}} -> !nn.sequence<tensor<4xf32>>
+// CHECK: %[[A:.*]] = nn.sequence_at %[[S]], %i : {{.*}} -> tensor<4xf32>
+// CHECK: %[[N:.*]] = nn.cast %[[A]] to = f16
+// CHECK: nn.exp %[[N]] : tensor<4xf16>
+func.func @sequence(%x: tensor<4xf32>, %s: !nn.sequence<tensor<4xf32>>, %i: tensor<i64>) -> (!nn.sequence<tensor<4xf32>>, tensor<4xf32>) {
+  %r = nn.relu %x : tensor<4xf32>
+  %t = nn.sequence_insert %s, %r : (!nn.sequence<tensor<4xf32>>, tensor<4xf32>) -> !nn.sequence<tensor<4xf32>>
+  %a = nn.sequence_at %t, %i : (!nn.sequence<tensor<4xf32>>, tensor<i64>) -> tensor<4xf32>
+  %e = nn.exp %a : tensor<4xf32>
+  func.return %t, %e : !nn.sequence<tensor<4xf32>>, tensor<4xf32>
+}

@@ -1,6 +1,6 @@
 // RUN: fuse-opt %s --split-input-file -p hoist-parameters | filecheck %s
-// RUN: fuse-opt %s --split-input-file -p hoist-parameters > %t.mlir && fuse-opt %t.mlir --split-input-file -p hoist-parameters | diff %t.mlir -
 // RUN: fuse-opt %s --split-input-file -p hoist-parameters --print-debuginfo | filecheck %s --check-prefix=LOCATION
+// RUN: fuse-opt %s --split-input-file -p hoist-parameters > %t.mlir && fuse-opt %t.mlir --split-input-file -p hoist-parameters | diff %t.mlir -
 
 // Weight-only IR moves to @prepare, whole chains at once; @main reads their end under a name made of a hash. What
 // depends on an argument stays, and a parameter that is read as it is too.
@@ -169,4 +169,23 @@ func.func @main() -> (tensor<?x3xi64>) {
   %scores = nn.parameter "scores" : tensor<1x2x9xf32>
   %y = nn.non_max_suppression %boxes, %scores : (tensor<1x9x4xf32>, tensor<1x2x9xf32>) -> tensor<?x3xi64>
   func.return %y : tensor<?x3xi64>
+}
+
+// -----
+
+// Sequences stay, and what is read from them; what is computed before goes.
+
+// CHECK-LABEL: func.func @prepare
+// CHECK: nn.relu
+// CHECK-NOT: sequence
+// CHECK-LABEL: func.func @main
+// CHECK: %[[P:.*]] = nn.parameter "prepared.
+// CHECK: nn.sequence_construct [%[[P]], %[[P]]]
+// CHECK: nn.sequence_at
+func.func @main(%i: tensor<i64>) -> (tensor<4xf32>) {
+  %w = nn.parameter "w" : tensor<4xf32>
+  %r = nn.relu %w : tensor<4xf32>
+  %s = nn.sequence_construct [%r, %r] : (tensor<4xf32>, tensor<4xf32>) -> !nn.sequence<tensor<4xf32>>
+  %a = nn.sequence_at %s, %i : (!nn.sequence<tensor<4xf32>>, tensor<i64>) -> tensor<4xf32>
+  func.return %a : tensor<4xf32>
 }

@@ -210,3 +210,20 @@ func.func @main(%x: tensor<1xf32>, %shape: tensor<2xi64>) -> (tensor<1xf32>, ten
   %f = nn.neg %b : tensor<?x?xf32>
   func.return %e, %f : tensor<1xf32>, tensor<?x?xf32>
 }
+
+// -----
+
+// A sequence lives outside the arena; what is read from it has a place like any other value.
+
+// CHECK-LABEL: func.func @main
+// CHECK-NEXT: %r = nn.relu %x {place = array<i64: 0>}
+// CHECK-NEXT: %t = nn.sequence_insert %s, %r {place = array<i64: -1>}
+// CHECK-NEXT: %a = nn.sequence_at %t, %i {place = array<i64: 0>}
+// CHECK-NEXT: %o = nn.optional x %a {place = array<i64: -1>}
+func.func @main(%x: tensor<4xf32>, %s: !nn.sequence<tensor<4xf32>>, %i: tensor<i64>) -> !nn.optional<tensor<4xf32>> {
+  %r = nn.relu %x : tensor<4xf32>
+  %t = nn.sequence_insert %s, %r : (!nn.sequence<tensor<4xf32>>, tensor<4xf32>) -> !nn.sequence<tensor<4xf32>>
+  %a = nn.sequence_at %t, %i : (!nn.sequence<tensor<4xf32>>, tensor<i64>) -> tensor<4xf32>
+  %o = nn.optional x %a : (tensor<4xf32>) -> !nn.optional<tensor<4xf32>>
+  func.return %o : !nn.optional<tensor<4xf32>>
+}

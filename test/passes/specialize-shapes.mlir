@@ -1,11 +1,11 @@
 // RUN: fuse-opt %s -p 'specialize-shapes{dims="N=8,L=5"}' | filecheck %s
-// RUN: fuse-opt %s -p 'specialize-shapes{dims="N=8,L=5"}' > %t.mlir && fuse-opt %t.mlir -p specialize-shapes | diff %t.mlir -
 // RUN: not fuse-opt %s -p 'specialize-shapes{dims="N=8,Q=5"}' 2>&1 | filecheck %s --check-prefix=UNKNOWN
 // RUN: not fuse-opt %s -p 'specialize-shapes{dims="N"}' 2>&1 | filecheck %s --check-prefix=MALFORMED
 // RUN: not fuse-opt %s -p 'specialize-shapes{dims="N=-1"}' 2>&1 | filecheck %s --check-prefix=NEGATIVE
 // RUN: not fuse-opt %s -p 'specialize-shapes{dims="N=8,L=4"}' 2>&1 | filecheck %s --check-prefix=CONTRADICTION
 // RUN: not fuse-opt %s -p 'specialize-shapes{dims="M=4"}' 2>&1 | filecheck %s --check-prefix=DECLARED
 // RUN: fuse-opt %s -p 'canonicalize,specialize-shapes{dims="N=8,L=5"},canonicalize' | filecheck %s --check-prefix=CANONICAL
+// RUN: fuse-opt %s -p 'specialize-shapes{dims="N=8,L=5"}' > %t.mlir && fuse-opt %t.mlir -p specialize-shapes | diff %t.mlir -
 
 // UNKNOWN: fuse-opt: no input has a dimension named 'Q'
 // MALFORMED: fuse-opt: 'N' is no dimension binding (write NAME=SIZE)
@@ -120,4 +120,21 @@ func.func @five(%x: tensor<?xf32> {nn.dims = ["L"]}) -> tensor<?xf32> {
 func.func @declared_five(%x: tensor<?xf32> {nn.dims = ["M"]}) -> tensor<5xf32> {
   %y = nn.relu %x : (tensor<?xf32>) -> tensor<5xf32> loc("relu_1")
   func.return %y : tensor<5xf32>
+}
+
+// Sizes go through sequences and optionals; those that arguments of such types hold stay as they are said to be.
+
+// CHECK-LABEL: func.func @containers
+// CHECK-SAME: %s: !nn.sequence<tensor<?x3xf32>> {nn.name = "s"}
+// CHECK-SAME: -> (!nn.sequence<tensor<8x?xf32>>, !nn.optional<tensor<8x?xf32>>, tensor<?x3xf32>)
+// CHECK-NEXT: nn.split_to_sequence %x split %l axis = 1 : (tensor<8x6xf32>, tensor<i64>) -> !nn.sequence<tensor<8x?xf32>>
+// CHECK-NEXT: nn.sequence_at %p, %l : (!nn.sequence<tensor<8x?xf32>>, tensor<i64>) -> tensor<8x?xf32>
+// CHECK-NEXT: nn.optional x %a : (tensor<8x?xf32>) -> !nn.optional<tensor<8x?xf32>>
+// CHECK-NEXT: nn.sequence_at %s, %l : (!nn.sequence<tensor<?x3xf32>>, tensor<i64>) -> tensor<?x3xf32>
+func.func @containers(%x: tensor<?x6xf32> {nn.dims = ["N", ""]}, %s: !nn.sequence<tensor<?x3xf32>> {nn.name = "s"}, %l: tensor<i64>) -> (!nn.sequence<tensor<?x?xf32>>, !nn.optional<tensor<?x?xf32>>, tensor<?x3xf32>) {
+  %p = nn.split_to_sequence %x split %l axis = 1 : (tensor<?x6xf32>, tensor<i64>) -> !nn.sequence<tensor<?x?xf32>>
+  %a = nn.sequence_at %p, %l : (!nn.sequence<tensor<?x?xf32>>, tensor<i64>) -> tensor<?x?xf32>
+  %o = nn.optional x %a : (tensor<?x?xf32>) -> !nn.optional<tensor<?x?xf32>>
+  %b = nn.sequence_at %s, %l : (!nn.sequence<tensor<?x3xf32>>, tensor<i64>) -> tensor<?x3xf32>
+  func.return %p, %o, %b : !nn.sequence<tensor<?x?xf32>>, !nn.optional<tensor<?x?xf32>>, tensor<?x3xf32>
 }
