@@ -24,7 +24,6 @@ from ..dialects.nn.types import (
     product,
     static_dims,
 )
-from ..dialects.nn.value_types import arrays_in
 from ..errors import CompileError
 from ..rewriting import node_name
 from .captured import CapturedRun, is_capturable
@@ -236,7 +235,8 @@ class Frame:
 
     def _patch(self, value: SSAValue, array: Any) -> None:
         for target, index, convert in self.slots.get(value, ()):
-            target[index] = map_arrays(array, convert)
+            # what a sequence holds on NumPy is an array already: a long one is not looked through for each reader
+            target[index] = array if self.xp is np and isinstance(array, tuple) else map_arrays(array, convert)
 
     def _dynamic_kernel(self, op: NNOp) -> Kernel:
         """`compute` into new arrays: for results whose size depends on data, and for host ops."""
@@ -260,7 +260,7 @@ def _kept(result: Any, operands: Sequence[Any]) -> Any:
 
     What a sequence holds has no place: other sequences share it. A tensor does not, as it may become an output.
     """
-    held = {id(array) for operand in operands if isinstance(operand, tuple) for array in arrays_in(operand)}
+    held = set[int]().union(*(map(id, cast(tuple[Array, ...], o)) for o in operands if isinstance(o, tuple)))
     given = {id(operand) for operand in operands}
 
     def keep(array: Array) -> Array:
@@ -268,6 +268,11 @@ def _kept(result: Any, operands: Sequence[Any]) -> Any:
             return array if isinstance(result, tuple) else array.copy()
         return array.copy() if array.base is not None or id(array) in given else array
 
+    if isinstance(result, tuple) and held:  # a long list that one is added to: only what is new is looked at
+        elements = list(cast(tuple[Array, ...], result))
+        for index in [i for i, key in enumerate(map(id, elements)) if key not in held]:
+            elements[index] = keep(elements[index])
+        return tuple(elements)
     return map_arrays(result, keep)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from xdsl.dialects.builtin import TensorType
@@ -64,4 +65,4 @@ class ContainerOp(NNOp):
         By default those of all operands, which no op here but SplitToSequence can take more than.
         """
         arrays = [a for operand in operands for a in arrays_in(operand)]
-        return sum(int(a.nbytes) + BYTES_PER_ELEMENT for a in arrays)
+        return sum(map(attrgetter("nbytes"), arrays)) + len(arrays) * BYTES_PER_ELEMENT

@@ -223,7 +223,9 @@ class SequenceAtOp(ContainerOp):
         """The elements' type, or that of this element where it is known."""
         element = sequence_type(self.name, sequence).element
         check_position(position)
-        types = element_types_of(self.sequence)
+        if (known := self.forwards()) is not None:
+            return as_tensor(known.type)
+        types = None if position.value is None else element_types_of(self.sequence)
         if types is not None and position.value is not None:
             return as_tensor(types[index_of(position.value, len(types), len(types))])
         if element == scalar_type(element):
@@ -241,10 +243,11 @@ class SequenceAtOp(ContainerOp):
     def forwards(self) -> SSAValue | None:
         """The operand of a construct."""
         owner = self.sequence.owner
-        if not isinstance(owner, SequenceConstructOp):
+        if not isinstance(owner, SequenceConstructOp) or constant_array(self.position) is None:
             return None
-        index = constant_index(self.position, len(owner.inputs), len(owner.inputs))
-        return None if index is None else owner.inputs[index]
+        elements = owner.operands
+        index = constant_index(self.position, len(elements), len(elements))
+        return None if index is None else elements[index]
 
 
 @irdl_op_definition

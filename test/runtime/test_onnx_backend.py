@@ -46,6 +46,18 @@ def test_one_node():
         backend.run_node(node, [X, X])
 
 
+def test_one_node_of_a_sequence():
+    """The element type is that of the elements, whose rank is known where they share one."""
+    at = helper.make_node("SequenceAt", ["s", "i"], ["y"], name="at")
+    np.testing.assert_array_equal(backend.run_node(at, [[X, X[:1]], np.array(1)])[0], X[:1])
+    length = helper.make_node("SequenceLength", ["s"], ["n"])
+    assert backend.run_node(length, [[X, X[0]]])[0] == 2
+    with pytest.raises(CompileError, match=r"^s: the type of an empty sequence cannot be told"):
+        backend.run_node(length, [[]])
+    with pytest.raises(UnsupportedError, match="at: the elements of the sequence have no known rank"):
+        backend.run_node(at, [[X, X[0]], np.array(1)])
+
+
 def test_devices_and_models_that_are_not_supported():
     assert backend.supports_device("CPU")
     assert not backend.supports_device("TPU")
