@@ -235,7 +235,8 @@ class Frame:
 
     def _patch(self, value: SSAValue, array: Any) -> None:
         for target, index, convert in self.slots.get(value, ()):
-            target[index] = map_arrays(array, convert)
+            # what a sequence holds on NumPy is an array already: a long one is not looked through for each reader
+            target[index] = array if self.xp is np and isinstance(array, tuple) else map_arrays(array, convert)
 
     def _dynamic_kernel(self, op: NNOp) -> Kernel:
         """`compute` into new arrays: for results whose size depends on data, and for host ops."""
