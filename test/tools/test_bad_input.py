@@ -206,8 +206,17 @@ MODELS: dict[str, tuple[ModelProto | bytes, int, str]] = {
     ),
     "input that is a sequence": (
         edited(lambda m: m.graph.input[0].type.CopyFrom(helper.make_sequence_type_proto(m.graph.input[0].type))),
+        1,
+        "n: a value has the type !nn.sequence<tensor<2x3xf32>>; a tensor is needed",
+    ),
+    "input that is a map": (
+        edited(
+            lambda m: m.graph.input[0].type.CopyFrom(
+                helper.make_map_type_proto(TensorProto.INT64, m.graph.input[0].type)
+            )
+        ),
         2,
-        "x: only tensors are supported as inputs",
+        "x: a value of the kind map_type is not supported",
     ),
     # shapes and types
     "Add": (network("[n] y = Add(x, w)", X43), 1, "n: shapes 2x3 and 4x3 do not broadcast"),
