@@ -29,6 +29,9 @@ TILE = 64
 MOST_TILES = 264
 """More tiles than this (two for each multiprocessor of an H100) keep the GPU busy by a library's larger ones."""
 
+MOST_WORK = 10**9
+"""Floating-point operations that the kernel's small tiles do in about 5 us; a library's larger ones are faster."""
+
 PACK_BYTES = 16
 """The filters of a position are written in packs of this size."""
 
@@ -57,7 +60,7 @@ class LowerConvToCuda(Lowering):
             return f"it has {len(x) - 2} spatial dim(s) and {integer(op.group)} group(s)"
         if None in (*x, *w) or 0 in (*x, *w):
             return "its dims are not known, or 0"
-        return refuse_by_size(op, prod(static_dims(dims_of(op.result.type))[:3]), w[0] or 0)
+        return refuse_by_size(op, prod(static_dims(dims_of(op.result.type))[:3]), w[0] or 0, prod(static_dims(w[1:])))
 
     def lower(self, op: ConvOp, calls: Calls) -> SSAValue:
         """See the class."""
@@ -111,7 +114,7 @@ class LowerGemmToCuda(Lowering):
         rows, filters = static_dims(dims)
         if (a[1] or 0) % CHANNELS:
             return f"{a[1]} columns are no multiple of {CHANNELS}"
-        return refuse_by_size(op, rows, filters)
+        return refuse_by_size(op, rows, filters, a[1] or 0)
 
     def lower(self, op: GemmOp, calls: Calls) -> SSAValue:
         """See the class."""
@@ -124,14 +127,17 @@ class LowerGemmToCuda(Lowering):
         return calls.reshape(y, (rows, filters))
 
 
-def refuse_by_size(op: NNOp, rows: int, filters: int) -> str | None:
+def refuse_by_size(op: NNOp, rows: int, filters: int, inner: int) -> str | None:
     """What was chosen otherwise, or is larger than the kernel is made for."""
     if filters * dtype_of(element_type(op.results[0].type)).itemsize % PACK_BYTES:
         return f"{filters} filters are no multiple of {PACK_BYTES} bytes"
     if chosen := call_of(op):
         return None if chosen.startswith("cuda") else f"{chosen} computes it"
     tiles = -(-rows // TILE) * -(-filters // TILE)
-    return f"{tiles} tiles are better by a library" if tiles > MOST_TILES else None
+    if tiles > MOST_TILES:
+        return f"{tiles} tiles are better by a library"
+    work = 2 * rows * filters * inner
+    return f"{work / 1e9:.1f} GFLOP are better by a library" if work > MOST_WORK else None
 
 
 @dataclass(frozen=True)

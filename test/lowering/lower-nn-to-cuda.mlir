@@ -117,3 +117,14 @@ func.func @other_products(%x: tensor<3x16xf16>, %v: tensor<32x16xf16>, %c: tenso
   %o = nn.gemm %s, %t transB = 1 : (tensor<3x6xf16>, tensor<32x6xf16>) -> tensor<3x32xf16> loc("odd_columns")
   func.return %p, %q, %r, %o : tensor<3x32xf16>, tensor<3x32xf16>, tensor<3x32xf16>, tensor<3x32xf16>
 }
+
+// Few tiles, but each of them long.
+// CHECK-LABEL: func.func @work
+// CHECK: cuda.conv %x
+// CHECK: nn.conv %y
+// REMARK: remark: long not lowered: 1.0 GFLOP are better by a library
+func.func @work(%x: tensor<1x31x31x512xf16>, %y: tensor<1x32x31x512xf16>, %w: tensor<1008x1x1x512xf16>) -> (tensor<1x31x31x1008xf16>, tensor<1x32x31x1008xf16>) {
+  %a = nn.conv %x, %w layout = "nhwc" : (tensor<1x31x31x512xf16>, tensor<1008x1x1x512xf16>) -> tensor<1x31x31x1008xf16>
+  %b = nn.conv %y, %w layout = "nhwc" : (tensor<1x32x31x512xf16>, tensor<1008x1x1x512xf16>) -> tensor<1x32x31x1008xf16> loc("long")
+  func.return %a, %b : tensor<1x31x31x1008xf16>, tensor<1x32x31x1008xf16>
+}
