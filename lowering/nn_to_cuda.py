@@ -7,21 +7,21 @@ from math import prod
 from typing import ClassVar
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, bf16, f16, f32
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from ..dialects.cuda import CudaConvOp
 from ..dialects.nn.base import NNOp, integer, number
-from ..dialects.nn.channels import CHANNELS_LAST, is_channels_last
+from ..dialects.nn.channels import CHANNELS_LAST
 from ..dialects.nn.constant import is_weight
 from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.elementwise import AddOp
 from ..dialects.nn.gemm import GemmOp
 from ..dialects.nn.layout import TransposeOp
 from ..dialects.nn.types import dims_of, dtype_of, element_type, static_dims
-from .calls import Calls, Lowering, apply_lowerings
-from .nn_to_cudnn import CHANNELS, call_of, padded
+from .calls import Calls, apply_lowerings
+from .tensor_cores import CHANNELS, TensorCoreLowering, call_of, explicit_window, padded_operands
 
 TILE = 64
 """Rows and filters of the kernel's largest tile."""
@@ -36,7 +36,7 @@ PACK_BYTES = 16
 """The filters of a position are written in packs of this size."""
 
 
-class LowerConvToCuda(Lowering):
+class LowerConvToCuda(TensorCoreLowering):
     """`nn.conv x, w bias b residual r activation = relu` -> `cuda.conv` of the same, with explicit pads
 
     In layout nhwc only, with two spatial dims and one group, and where the result has few tiles (batch 1, late
@@ -46,16 +46,11 @@ class LowerConvToCuda(Lowering):
 
     OP: ClassVar[type[NNOp]] = ConvOp
 
-    def __init__(self, tf32: bool):
-        self.elements = {f16, bf16, f32} if tf32 else {f16, bf16}
-
     def refusal(self, op: ConvOp) -> str | None:
         """Another layout, element type, rank or number of groups; unknown dims; too large, or chosen otherwise."""
         x, w = dims_of(op.x.type), dims_of(op.w.type)
-        if not is_channels_last(op.layout):
-            return "its channels are first"
-        if (element := element_type(op.x.type)) not in self.elements:
-            return f"{element} would lose precision"
+        if (reason := self.refuse_input(op)) is not None:
+            return reason
         if len(x) != 4 or integer(op.group) != 1:
             return f"it has {len(x) - 2} spatial dim(s) and {integer(op.group)} group(s)"
         if None in (*x, *w) or 0 in (*x, *w):
@@ -64,10 +59,7 @@ class LowerConvToCuda(Lowering):
 
     def lower(self, op: ConvOp, calls: Calls) -> SSAValue:
         """See the class."""
-        window = op.window(dims_of(op.x.type), dims_of(op.w.type))
-        x, w = op.x, op.w
-        if missing := -static_dims(dims_of(x.type))[-1] % CHANNELS:
-            x, w = (padded(value, missing, calls) for value in (x, w))
+        x, w = padded_operands(op, calls)
         fits = op.residual is None or op.residual.type == op.result.type
         y = calls.add(
             CudaConvOp(
@@ -75,12 +67,9 @@ class LowerConvToCuda(Lowering):
                 w,
                 op.bias,
                 op.residual if fits else None,
-                layout=op.layout,
-                pads=[*window.before, *window.after],
-                strides=window.strides,
-                dilations=window.dilations,
+                **explicit_window(op),
                 activation=op.activation if fits else None,
-                plan=call_of(op).partition(":")[2] or None,
+                plan=plan_of(op),
             )
         )
         if op.residual is None or fits:
@@ -88,7 +77,7 @@ class LowerConvToCuda(Lowering):
         return calls.activation(calls.add(AddOp(y, op.residual)), op.activation)
 
 
-class LowerGemmToCuda(Lowering):
+class LowerGemmToCuda(TensorCoreLowering):
     """`nn.gemm a, b c {transB = 1} activation = relu` -> `cuda.conv` of 1x1 filters on an image of one column
 
     The last layers of networks. c is a vector, alpha and beta are 1; a b that is not transposed must be a weight.
@@ -96,14 +85,11 @@ class LowerGemmToCuda(Lowering):
 
     OP: ClassVar[type[NNOp]] = GemmOp
 
-    def __init__(self, tf32: bool):
-        self.elements = {f16, bf16, f32} if tf32 else {f16, bf16}
-
     def refusal(self, op: GemmOp) -> str | None:
         """Another equation, element type or size."""
         a, dims = dims_of(op.a.type), dims_of(op.result.type)
-        if (element := element_type(op.a.type)) not in self.elements:
-            return f"{element} would lose precision"
+        if (reason := self.refuse_element(op)) is not None:
+            return reason
         if None in (*a, *dims, *dims_of(op.b.type)) or 0 in (*a, *dims):
             return "its dims are not known, or 0"
         trans_a, trans_b = op.transposed()
@@ -122,9 +108,13 @@ class LowerGemmToCuda(Lowering):
         b = op.b if op.transposed()[1] else calls.add(TransposeOp(op.b, perm=[1, 0]))
         inner = dims_of(op.a.type)[1]
         x, w = calls.reshape(op.a, (1, rows, 1, inner)), calls.reshape(b, (filters, 1, 1, inner))
-        plan = call_of(op).partition(":")[2] or None
-        y = calls.add(CudaConvOp(x, w, op.c, None, layout=CHANNELS_LAST, activation=op.activation, plan=plan))
+        y = calls.add(CudaConvOp(x, w, op.c, None, layout=CHANNELS_LAST, activation=op.activation, plan=plan_of(op)))
         return calls.reshape(y, (rows, filters))
+
+
+def plan_of(op: NNOp) -> str | None:
+    """The plan that was chosen, if one was."""
+    return call_of(op).partition(":")[2] or None
 
 
 def refuse_by_size(op: NNOp, rows: int, filters: int, inner: int) -> str | None:

@@ -6,28 +6,21 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, StringAttr, bf16, f16, f32
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from ..dialects.cudnn import CudnnConvOp
 from ..dialects.cudnn.conv import may_end_with
 from ..dialects.nn.base import NNOp, integer
-from ..dialects.nn.channels import is_channels_last
 from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.elementwise import AddOp
-from ..dialects.nn.pad import PadOp
-from ..dialects.nn.types import Dims, dims_of, dtype_of, element_type, static_dims
-from .calls import Calls, Lowering, apply_lowerings
-
-CALL = "nn.call"
-"""The attribute of an nn.conv that says which library computes it: `blas`, or `cudnn`, `cudnn:<spelling>:<plan>`."""
-
-CHANNELS = 4
-"""A product's few input channels (an image's 3) are padded to a multiple of this: cuDNN's fast kernels want so."""
+from ..dialects.nn.types import Dims, dims_of, dtype_of, element_type
+from .calls import Calls, apply_lowerings
+from .tensor_cores import TensorCoreLowering, call_of, explicit_window, padded_operands
 
 
-class LowerConvToCudnn(Lowering):
+class LowerConvToCudnn(TensorCoreLowering):
     """`nn.conv x, w bias b residual r activation = relu` -> `cudnn.conv` of the same, with explicit pads
 
     In layout nhwc only, and where the convolution is not a plain product: that is better by cuBLASLt. f32 is rounded to
@@ -37,16 +30,11 @@ class LowerConvToCudnn(Lowering):
 
     OP: ClassVar[type[NNOp]] = ConvOp
 
-    def __init__(self, tf32: bool):
-        self.elements = {f16, bf16, f32} if tf32 else {f16, bf16}
-
     def refusal(self, op: ConvOp) -> str | None:
         """Another layout, element type or rank; unknown dims; a plain product, or one that another library does."""
         x, w = dims_of(op.x.type), dims_of(op.w.type)
-        if not is_channels_last(op.layout):
-            return "its channels are first"
-        if element_type(op.x.type) not in self.elements:
-            return f"{element_type(op.x.type)} would lose precision"
+        if (reason := self.refuse_input(op)) is not None:
+            return reason
         if len(x) not in (4, 5):
             return f"it has {len(x) - 2} spatial dim(s)"
         if None in (*x, *w) or 0 in (*x, *w):
@@ -57,10 +45,7 @@ class LowerConvToCudnn(Lowering):
 
     def lower(self, op: ConvOp, calls: Calls) -> SSAValue:
         """See the class."""
-        window = op.window(dims_of(op.x.type), dims_of(op.w.type))
-        x, w = op.x, op.w
-        if integer(op.group) == 1 and (missing := -static_dims(dims_of(x.type))[-1] % CHANNELS):
-            x, w = (padded(value, missing, calls) for value in (x, w))
+        x, w = padded_operands(op, calls)
         fits = op.residual is None or op.residual.type == op.result.type
         ends = fits and may_end_with(op.activation)
         _, spelling, plan = [*call_of(op).split(":", 2), "", ""][:3]
@@ -70,11 +55,8 @@ class LowerConvToCudnn(Lowering):
                 w,
                 op.bias,
                 op.residual if fits else None,
-                layout=op.layout,
                 group=op.group,
-                pads=[*window.before, *window.after],
-                strides=window.strides,
-                dilations=window.dilations,
+                **explicit_window(op),
                 activation=op.activation if ends else None,
                 spelling=spelling or default_spelling(op, ends),
                 plan=plan or None,
@@ -91,12 +73,6 @@ def default_spelling(op: ConvOp, ends: bool) -> str:
     return "runtime" if clips else "precompiled"
 
 
-def call_of(op: NNOp) -> str:
-    """Which library was chosen for `op`, "" where none was."""
-    chosen = op.attributes.get(CALL)
-    return chosen.data if isinstance(chosen, StringAttr) else ""
-
-
 def refuse_by_shape(op: ConvOp, x: Dims, w: Dims) -> str | None:
     """What another way computes better, where nothing was measured."""
     window = op.window(x, w)
@@ -108,12 +84,6 @@ def refuse_by_shape(op: ConvOp, x: Dims, w: Dims) -> str | None:
     if (w[0] or 0) * itemsize % 8:
         return f"{w[0]} filters are no multiple of 8 bytes"
     return None
-
-
-def padded(value: SSAValue, count: int, calls: Calls) -> SSAValue:
-    """`value` with `count` zeros at the end of its last dim."""
-    rank = len(dims_of(value.type))
-    return calls.add(PadOp(value, calls.ints([*[0] * (2 * rank - 1), count]), None, None))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.gemm import GemmOp
 from ..dialects.nn.types import Array, dims_of, dtype_of, element_type, is_static, num_bytes, static_dims
 from ..errors import CompileError
-from ..lowering.nn_to_cudnn import CALL
+from ..lowering.tensor_cores import CALL
 from .frame import Frame, Step
 from .kernels import Attributes, Backend, KernelContext
 from .program import Program

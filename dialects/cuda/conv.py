@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from xdsl.dialects.builtin import StringAttr, TensorType
 from xdsl.ir import Attribute
 from xdsl.irdl import irdl_op_definition, opt_prop_def
 
 from ...errors import CompileError
 from ..nn.base import integer
-from ..nn.channels import is_channels_last
-from ..nn.conv import DirectConvOp
-from ..nn.types import Abstract, dims_of
+from ..nn.conv import ConvCallOp
+from ..nn.types import Abstract
 
 
 @irdl_op_definition
-class CudaConvOp(DirectConvOp):
+class CudaConvOp(ConvCallOp):
     """`activation(conv(x, w) + bias + residual)`, layout nhwc, two spatial dims, one group.
 
     The product [positions, kernel * C] by [kernel * C, K] is computed in tiles; where tiles are few, the blocks of a
@@ -25,7 +22,6 @@ class CudaConvOp(DirectConvOp):
     """
 
     name = "cuda.conv"
-    ONNX: ClassVar = None
 
     plan = opt_prop_def(StringAttr)
 
@@ -33,11 +29,6 @@ class CudaConvOp(DirectConvOp):
         self, x: Abstract, w: Abstract, bias: Abstract | None, residual: Abstract | None
     ) -> TensorType[Attribute]:
         """[N, out..., K]"""
-        if not is_channels_last(self.layout):
-            raise CompileError(f"{self.name} needs the layout nhwc")
         if x.rank != 4 or integer(self.group) != 1:
             raise CompileError(f"{self.name} has two spatial dims and one group")
-        result = super().infer(x, w, bias, residual)
-        if residual is not None and residual.dims != dims_of(result):
-            raise CompileError(f"the residual {residual.type} of {self.name} must be a {result}")
-        return result
+        return super().infer(x, w, bias, residual)

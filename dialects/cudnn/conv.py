@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from xdsl.dialects.builtin import StringAttr, TensorType
 from xdsl.ir import Attribute
 from xdsl.irdl import irdl_op_definition, opt_prop_def, prop_def
@@ -11,9 +9,8 @@ from xdsl.irdl import irdl_op_definition, opt_prop_def, prop_def
 from ...errors import CompileError
 from ..nn.activation import ActivationAttr
 from ..nn.base import text
-from ..nn.channels import is_channels_last
-from ..nn.conv import DirectConvOp
-from ..nn.types import Abstract, dims_of
+from ..nn.conv import ConvCallOp
+from ..nn.types import Abstract
 
 ACTIVATIONS = frozenset({"relu", "sigmoid", "tanh"})
 """The activations without parameters that a graph may end with; a clip from 0 (ReLU6) is another."""
@@ -30,7 +27,7 @@ SPELLINGS = ("precompiled", "runtime")
 
 
 @irdl_op_definition
-class CudnnConvOp(DirectConvOp):
+class CudnnConvOp(ConvCallOp):
     """`activation(conv(x, w) + bias + residual)` as one cuDNN graph, layout nhwc. The residual has the result's dims.
 
     `spelling` is the order in which the graph is written, which decides the kernels that cuDNN considers: precompiled
@@ -39,7 +36,6 @@ class CudnnConvOp(DirectConvOp):
     """
 
     name = "cudnn.conv"
-    ONNX: ClassVar = None
 
     spelling = prop_def(StringAttr, default_value=StringAttr("precompiled"))
     plan = opt_prop_def(StringAttr)
@@ -48,13 +44,8 @@ class CudnnConvOp(DirectConvOp):
         self, x: Abstract, w: Abstract, bias: Abstract | None, residual: Abstract | None
     ) -> TensorType[Attribute]:
         """[N, out..., K]"""
-        if not is_channels_last(self.layout):
-            raise CompileError(f"{self.name} needs the layout nhwc")
         if text(self.spelling) not in SPELLINGS:
             raise CompileError(f"spelling '{text(self.spelling)}' is unknown; it is {' or '.join(SPELLINGS)}")
         if self.activation is not None and not may_end_with(self.activation):
             raise CompileError(f"{self.name} has no activation {self.activation.kind.data}")
-        result = super().infer(x, w, bias, residual)
-        if residual is not None and residual.dims != dims_of(result):
-            raise CompileError(f"the residual {residual.type} of {self.name} must be a {result}")
-        return result
+        return super().infer(x, w, bias, residual)

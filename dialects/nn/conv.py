@@ -21,7 +21,7 @@ from xdsl.irdl import (
 from ...errors import CompileError
 from .activation import ActivationAttr
 from .base import AnyTensor, NNOp, Onnx, integer, ints, text
-from .channels import CHANNELS_FIRST, abstract_first, array_first, array_in, dims_first, dims_in
+from .channels import CHANNELS_FIRST, abstract_first, array_first, array_in, dims_first, dims_in, is_channels_last
 from .elementwise import require_float, same_element
 from .types import (
     Abstract,
@@ -168,6 +168,23 @@ class DirectConvOp(ConvolutionOp):
         if residual is not None:
             y += residual
         return y if self.activation is None else self.activation.apply(xp, y)
+
+
+class ConvCallOp(DirectConvOp):
+    """What one kernel computes: layout nhwc, and a residual has the result's dims."""
+
+    ONNX: ClassVar = None
+
+    def infer(
+        self, x: Abstract, w: Abstract, bias: Abstract | None, residual: Abstract | None
+    ) -> TensorType[Attribute]:
+        """[N, out..., K]"""
+        if not is_channels_last(self.layout):
+            raise CompileError(f"{self.name} needs the layout nhwc")
+        result = super().infer(x, w, bias, residual)
+        if residual is not None and residual.dims != dims_of(result):
+            raise CompileError(f"the residual {residual.type} of {self.name} must be a {result}")
+        return result
 
 
 @irdl_op_definition

@@ -155,7 +155,7 @@ def conv_kernel(graph: ConvGraph, plan: Plan, context: KernelContext) -> Kernel:
     """The kernel that runs one plan of a graph."""
     numbers = {"x": X, "w": W, "bias": BIAS, "residual": RESIDUAL}
     order = [numbers[name] for name in graph.op.operand_names()]
-    wait = WAIT if reads_early(graph.op) else None
+    wait = source.compiled("nnfuse_wait", WAIT) if reads_early(graph.op) else None
     context.scratch.reserve(plan.workspace)
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
@@ -163,7 +163,7 @@ def conv_kernel(graph: ConvGraph, plan: Plan, context: KernelContext) -> Kernel:
         buffers[Y] = outs[0].data.ptr
         workspace = context.scratch.view((plan.workspace,), np.uint8).data.ptr if plan.workspace else 0
         if wait is not None:
-            source.compiled("nnfuse_wait", wait)((1,), (1,), ())
+            wait((1,), (1,), ())
         graph.run(plan, buffers, workspace)
 
     return run

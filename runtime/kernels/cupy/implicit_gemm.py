@@ -99,7 +99,7 @@ class Plan:
 
 def plans(problem: Problem, device: library.Device) -> list[Plan]:
     """All that a device can run, the fastest by estimate first."""
-    splits = [s for s in SPLITS if s == 1 or (device.has_clusters and s <= problem.units)]
+    splits = [s for s in SPLITS if s == 1 or (device.since_hopper and s <= problem.units)]
     known = [Plan(tile, split) for tile in WARPS for split in splits]
     fitting = [p for p in known if p.shared_bytes(problem) <= device.shared_bytes]
     return sorted(fitting, key=lambda p: p.microseconds(problem))

@@ -48,7 +48,7 @@ class OverlappedKernel:
             described.blockDimX, described.blockDimY, described.blockDimZ = block, 1, 1
             described.sharedMemBytes = shared
         self._params.func = self._function
-        if library.device().may_overlap:
+        if library.device().since_hopper:
             attribute = driver.CUlaunchAttribute()
             attribute.id = driver.CUlaunchAttributeID.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
             attribute.value.programmaticStreamSerializationAllowed = 1

@@ -105,10 +105,9 @@ def cudnn_handle() -> Any:
 
 @dataclass(frozen=True)
 class Device:
-    """What kernels may use of a GPU: clusters of blocks, overlapped launches, and a block's shared memory in bytes."""
+    """What kernels may use of a GPU: clusters and overlapped launches since Hopper, bytes of shared memory."""
 
-    has_clusters: bool
-    may_overlap: bool
+    since_hopper: bool
     shared_bytes: int
 
 
@@ -116,8 +115,7 @@ class Device:
 def device() -> Device:
     """The current GPU."""
     current = cupy().cuda.Device()
-    new = int(current.compute_capability) >= 90  # Hopper
-    return Device(new, new, int(current.attributes["MaxSharedMemoryPerBlockOptin"]))
+    return Device(int(current.compute_capability) >= 90, int(current.attributes["MaxSharedMemoryPerBlockOptin"]))
 
 
 @contextmanager
