@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import (
     StringAttr,
     TensorType,
 )
-from xdsl.dialects.func import FuncOp
+from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.irdl import irdl_op_definition, prop_def, result_def, traits_def
 from xdsl.parser import Parser
@@ -273,6 +273,23 @@ def is_weight(value: SSAValue) -> bool:
         seen.update(new)
         pending += new
     return True
+
+
+def is_stored(value: SSAValue) -> bool:
+    """Whether a value lies in memory before a program runs: a parameter, a constant, or a view of one.
+
+    A weight that the program computes in each run (`REPEATS`, or nothing was hoisted) is none, nor is a view that is
+    returned, as that is a copy.
+    """
+    while not isinstance(value, BlockArgument):
+        op = value.owner
+        if isinstance(op, ParameterOp | ConstantOp):
+            return True
+        returned = any(isinstance(use.operation, ReturnOp) for use in value.uses)
+        if not isinstance(op, NNOp) or not op.VIEW or returned:
+            return False
+        value = op.operands[0]
+    return _is_declared_weight(value)
 
 
 def _is_declared_weight(argument: BlockArgument) -> bool:

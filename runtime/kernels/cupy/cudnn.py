@@ -16,7 +16,7 @@ from ....dialects.cudnn import CudnnConvOp
 from ....dialects.nn.activation import ActivationAttr
 from ....dialects.nn.base import ints, text
 from ....dialects.nn.channels import dims_first
-from ....dialects.nn.constant import is_weight
+from ....dialects.nn.constant import is_stored
 from ....dialects.nn.types import Array
 from ....errors import CompileError
 from ....rewriting import node_name
@@ -180,4 +180,4 @@ def reads_early(op: CudnnConvOp) -> bool:
     but not all of them before they read the rest: in a CUDA graph, ResNet-18's residuals came out wrong (cuDNN 9.19, an
     engine compiled at run time after a precompiled one).
     """
-    return any(v is not None and not is_weight(v) for v in (op.w, op.bias, op.residual))
+    return any(v is not None and not is_stored(v) for v in (op.w, op.bias, op.residual))

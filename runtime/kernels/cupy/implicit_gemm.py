@@ -14,7 +14,7 @@ from typing import Any
 
 from ....dialects.cuda import CudaConvOp
 from ....dialects.nn.base import text
-from ....dialects.nn.constant import is_weight
+from ....dialects.nn.constant import is_stored
 from ....dialects.nn.types import Array
 from ....errors import CompileError
 from ....rewriting import node_name
@@ -155,8 +155,8 @@ def conv_kernel(op: CudaConvOp, plan: Plan) -> Kernel:
     problem = problem_of(op)
     piece, activation = check(op)
     dtype, (x, w, out) = tensor_of(op.x).dtype, (tensor_of(v).dims for v in (op.x, op.w, op.result))
-    early = all(v is None or is_weight(v) for v in (op.w, op.bias))
-    raw = source.compiled(source.kernel_name(op.name), _source(op.name, dtype, plan, problem, piece, activation, early))
+    code = _source(op.name, dtype, plan, problem, piece, activation, may_load_early(op))
+    raw = source.compiled(source.kernel_name(op.name), code)
     window = op.window(x, w)
     numbers = (
         *(problem.rows, problem.filters, prod(w[1:]), x[3], w[2], *x[1:3], *out[1:3]),
@@ -173,6 +173,11 @@ def conv_kernel(op: CudaConvOp, plan: Plan) -> Kernel:
         launch((*addresses, outs[0].data.ptr, *numbers), types)
 
     return kernel
+
+
+def may_load_early(op: CudaConvOp) -> bool:
+    """Whether filters and bias are there before the kernel in front has ended: no kernel of the program writes them."""
+    return all(v is None or is_stored(v) for v in (op.w, op.bias))
 
 
 def _aligned(array: Any) -> Any:

@@ -1,0 +1,101 @@
+"""What cuda.conv decides before it is compiled: plans, refusals, early loads. For the kernel see test_kernels.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from xdsl.parser import Parser
+
+from nnfuse.dialects.cuda import CudaConvOp
+from nnfuse.errors import CompileError
+from nnfuse.runtime.kernels.cupy import implicit_gemm, library
+from nnfuse.runtime.kernels.cupy.implicit_gemm import Plan, Problem, check, may_load_early, plan_of, plans
+from nnfuse.runtime.reference import main_function
+from nnfuse.runtime.session import new_context, run_passes
+
+H100, OLDER = library.Device(True, 227 << 10), library.Device(False, 99 << 10)
+
+TEXT = """
+func.func @main(%x: tensor<1x8x8x16xf16>, %u: tensor<32x1x1x16xf16>, %t: tensor<32x1x1x16xf16> {nn.weight}) -> (RESULTS) {
+  %w = nn.parameter "w" : tensor<32x1x1x16xf16>
+  %s = nn.parameter "s" : tensor<1xf16>
+  %n = nn.constant dense<32> : tensor<1xi64>
+  %m = nn.constant dense<[32, 1, 1, 16]> : tensor<4xi64>
+  %p = nn.parameter "p" : tensor<32x16xf16>
+  %v = nn.reshape %p, %m : (tensor<32x16xf16>, tensor<4xi64>) -> tensor<32x1x1x16xf16>
+  %c = nn.parameter "c" : tensor<32xf16>
+  %b = nn.expand %s, %n : (tensor<1xf16>, tensor<1xi64>) -> tensor<32xf16>
+  %y = cuda.conv %x, FILTERS bias BIAS layout = "nhwc" FIELDS : (tensor<1x8x8x16xf16>, tensor<32x1x1x16xf16>, tensor<32xf16>) -> tensor<1x8x8x32xf16>
+  func.return %yMORE : RESULTS
+}
+"""  # noqa: E501
+
+
+def convolution(filters: str = "%w", bias: str = "%c", fields: str = "", returned: str = "") -> CudaConvOp:
+    results = "tensor<1x8x8x32xf16>" + (", tensor<32x1x1x16xf16>" if returned else "")
+    text = TEXT.replace("FILTERS", filters).replace("BIAS", bias).replace("FIELDS", fields)
+    text = text.replace("MORE", f", {returned}" if returned else "").replace("RESULTS", results)
+    module = Parser(new_context(), text).parse_module()
+    return next(op for op in main_function(module).walk() if isinstance(op, CudaConvOp))
+
+
+@pytest.mark.parametrize(
+    ("case", "early"),
+    [
+        ({}, True),
+        ({"filters": "%v"}, True),  # a view of a parameter
+        ({"filters": "%t"}, True),  # what a tuner rotates
+        ({"filters": "%v", "returned": "%v"}, False),  # a copy, made in each run
+        ({"bias": "%b"}, False),  # a weight, but repeated in each run
+        ({"filters": "%u"}, False),  # whoever feeds it may still be writing it
+    ],
+)
+def test_only_what_lies_there_is_loaded_early(case: dict[str, str], early: bool) -> None:
+    assert may_load_early(convolution(**case)) is early
+
+
+def test_a_repeated_weight_is_not_hoisted() -> None:
+    """If it were, it could be loaded early: the case above would say nothing."""
+    op = convolution(bias="%b")
+    module: Any = op.parent_op().parent_op()  # type: ignore[union-attr]
+    run_passes(module, "hoist-parameters")
+    (op,) = (o for o in main_function(module).walk() if isinstance(o, CudaConvOp))
+    assert op.bias is not None and op.bias.owner.name == "nn.expand"  # type: ignore[union-attr]
+    assert not may_load_early(op)
+
+
+PROBLEMS = [Problem(3136, 64, 1), Problem(49, 512, 72), Problem(1, 1000, 32), Problem(12544, 64, 4)]
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("device", [H100, OLDER])
+def test_plans_are_what_the_device_can_run(problem: Problem, device: library.Device) -> None:
+    found = plans(problem, device)
+    assert found and len(set(found)) == len(found)
+    assert all(p.shared_bytes(problem) <= device.shared_bytes and p.split <= problem.units for p in found)
+    assert device.since_hopper or {p.split for p in found} == {1}
+    assert [p.microseconds(problem) for p in found] == sorted(p.microseconds(problem) for p in found)
+
+
+def test_few_tiles_share_their_sums() -> None:
+    assert plans(PROBLEMS[1], H100)[0].split == 8
+    assert plans(PROBLEMS[0], H100)[0].split == 1
+
+
+def test_the_plan_of_the_text_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "device", lambda: H100)
+    assert plan_of(convolution(fields='plan = "16x32/1"')) == Plan((16, 32), 1)
+    assert str(plan_of(convolution())) == str(plans(implicit_gemm.problem_of(convolution()), H100)[0])
+    with pytest.raises(CompileError, match=r"^%y: cuda.conv has no plan '16x16/3' \(for example \d+x\d+/1\)$"):
+        plan_of(convolution(fields='plan = "16x16/3"'))
+
+
+def test_what_has_no_kernel_is_refused() -> None:
+    text = TEXT.replace("32x1x1x16", "32x1x1x6").replace("1x8x8x16", "1x8x8x6").replace("32x16xf16", "32x6xf16")
+    text = text.replace("[32, 1, 1, 16]", "[32, 1, 1, 6]").replace("FILTERS", "%w").replace("BIAS", "%c")
+    text = text.replace("FIELDS", "").replace("MORE", "").replace("RESULTS", "tensor<1x8x8x32xf16>")
+    module = Parser(new_context(), text).parse_module()
+    (op,) = (o for o in main_function(module).walk() if isinstance(o, CudaConvOp))
+    with pytest.raises(CompileError, match="channels that are multiples of 4 and filters that are multiples of 8"):
+        check(op)
