@@ -16,7 +16,7 @@ from ..dialects.nn.value_types import is_unranked
 from ..errors import CompileError, UnsupportedError
 from .onnx_files import not_utf8
 from .onnx_functions import ScopedNode
-from .onnx_graphs import name_of
+from .onnx_graphs import name_of, nested_nodes, reads
 from .onnx_to_nn import GraphImporter, checked_attributes
 from .onnx_types import value_type
 
@@ -102,8 +102,8 @@ class _Checker(GraphImporter):
         for proto in self.graph.node:
             node, name = ScopedNode(proto, self.opsets), name_of(proto)
             how = self.functions.how(node)
-            behind = bisect_left(ordered, f"{name}/")  # of the node's body, `name/inner`, if there is one
-            if name in named or (how and any(n.startswith(f"{name}/") for n in ordered[behind : behind + 1])):
+            inner = [name_of(n) for n in nested_nodes([proto])]
+            if any(n in named or _stands_before(n, ordered) for n in inner):
                 refused += 1
             elif how:
                 expanded.setdefault(f"{_operator(node)} by {how}", []).append(name)
@@ -127,9 +127,9 @@ class _Checker(GraphImporter):
 
     def _check_node(self, scoped: ScopedNode) -> None:
         node = scoped.proto
-        inputs = [i for i in node.input if i]
+        inputs = list(reads(node))
         doubtful = any(i in self.doubtful for i in inputs)
-        if self.functions.is_known(scoped):
+        if not self._unknown_operators([scoped]):
             with self._collect(name_of(node)):
                 if all(i in self.values for i in inputs):
                     try:
@@ -156,6 +156,12 @@ class _Checker(GraphImporter):
         except CompileError:
             return None
         return None if type_ is None or is_unranked(type_) else type_
+
+
+def _stands_before(name: str, ordered: Sequence[str]) -> bool:
+    """Whether the sorted names have one of a node of the body of `name`, `name/inner`."""
+    behind = bisect_left(ordered, f"{name}/")
+    return any(n.startswith(f"{name}/") for n in ordered[behind : behind + 1])
 
 
 def _operator(node: ScopedNode) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, external_data_helper, helper, numpy_helper
+from onnx import ModelProto, TensorProto, external_data_helper, helper, numpy_helper
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute
 
@@ -59,24 +58,6 @@ def parse_model(data: bytes) -> ModelProto:
 def not_utf8() -> CompileError:
     """The error of a model with a string that protobuf cannot decode; it does so when the string is first read."""
     return CompileError("a name or text in the model is not UTF-8")
-
-
-def weights(model: ModelProto, nodes: Iterable[NodeProto]) -> Iterator[tuple[str, TensorProto]]:
-    """The tensors of a model that can be parameters, by name: initializers, and what Constants among `nodes` hold."""
-    for proto in model.graph.initializer:
-        yield proto.name, proto
-    for node in nodes:
-        if node.op_type == "Constant" and node.output and node.attribute:
-            value = node.attribute[0]
-            if value.name == "value":
-                yield node.output[0], value.t
-            elif value.name in ("value_ints", "value_floats"):
-                yield node.output[0], numpy_helper.from_array(constant_list(value))
-
-
-def constant_list(value: AttributeProto) -> Array:
-    """The array of a Constant's `value_ints` or `value_floats`."""
-    return np.asarray(value.ints, np.int64) if value.name == "value_ints" else np.asarray(value.floats, np.float32)
 
 
 def to_array(proto: TensorProto) -> Array:

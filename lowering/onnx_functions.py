@@ -6,8 +6,8 @@ the installed onnx defines it by. Values and nodes of a body are named `caller/i
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import ChainMap, Counter
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -16,7 +16,7 @@ import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto
 
 from ..errors import CompileError, UnsupportedError
-from .onnx_graphs import check_schema, domain_of, name_of, sorted_nodes
+from .onnx_graphs import check_depth, check_schema, domain_of, graphs_of, name_of, nested_nodes, sorted_nodes
 
 MAX_NODES = 100_000
 """The most calls, and nodes made by them, of one model."""
@@ -68,7 +68,7 @@ class _Body:
         return {*self.proto.attribute, *self.defaults}
 
 
-class _Names:
+class Names:
     """Names that are taken."""
 
     def __init__(self, taken: Iterable[str]):
@@ -98,9 +98,12 @@ class FunctionExpander:
             twice = next(k for k, n in Counter(map(_key, model.functions)).items() if n > 1)
             raise CompileError(f"the model defines the function '{_spelled(twice)}' twice")
         self._bodies: dict[FunctionKey | tuple[str, str, int], _Body] = {}
-        self._values = _Names(_value_names(model.graph))
-        self._node_names = _Names(node.name for node in model.graph.node)
-        self._nodes = self._bytes = 0
+        nodes = list(nested_nodes(model.graph.node))
+        inner = (value_names(graph) for node in nodes for graph in graphs_of(node))
+        self._values = Names(value_names(model.graph).union(*inner))
+        self._node_names = Names(node.name for node in nodes)
+        self._nodes = self._bytes = self._inner = 0
+        self._graphs: dict[int, tuple[GraphProto, list[ScopedNode]]] = {}
         self._refuse_recursion()
 
     # What is a call
@@ -135,7 +138,7 @@ class FunctionExpander:
     def _schema(self, node: ScopedNode) -> Any:
         """The schema of an operator that has a body and no class, None for all others."""
         proto = node.proto
-        if self._claimed(node.domain, proto.op_type) or self.calls_own(node) or _has_graphs(proto):
+        if self._claimed(node.domain, proto.op_type) or self.calls_own(node):
             return None
         try:
             schema: Any = onnx.defs.get_schema(proto.op_type, node.opsets.get(node.domain, 0), node.domain)
@@ -145,7 +148,7 @@ class FunctionExpander:
 
     def _lacking(self, body: _Body) -> str | None:
         """The first operator in one of onnx's own bodies that is neither claimed nor has a body itself."""
-        for node in body.nodes:
+        for node in nested_nodes(body.nodes):
             inner = ScopedNode(node, body.opsets, own=False)
             if not self._claimed(inner.domain, node.op_type) and self._schema(inner) is None:
                 return node.op_type
@@ -169,6 +172,20 @@ class FunctionExpander:
             else:
                 pending += self._inline(node.proto, body)[::-1]
         return result
+
+    def expand_graph(self, graph: GraphProto, around: ScopedNode, depth: int) -> list[ScopedNode]:
+        """The nodes of a graph that is an attribute of a node, `depth` graphs deep: in order, expanded, once."""
+        if id(graph) not in self._graphs:
+            check_depth(depth, around.proto)
+            nodes = self.expand(ScopedNode(n, around.opsets, around.own) for n in sorted_nodes(graph, inner=True))
+            self._graphs[id(graph)] = (graph, nodes)  # while the graph is held, its id is its own
+        return self._graphs[id(graph)][1]
+
+    def count_inner(self, name: str, limit: int) -> None:
+        """Count a node imported in a graph of the node `name`; raises UnsupportedError beyond `limit`."""
+        self._inner += 1
+        if self._inner > limit:
+            raise UnsupportedError(f"the graphs in the model's nodes have more than {limit} nodes", name)
 
     def in_context(self, node: ScopedNode, types: Sequence[TypeProto]) -> list[ScopedNode]:
         """The nodes for a node that `waits`, given the `types` of its inputs (an empty one for an absent input)."""
@@ -246,7 +263,7 @@ class FunctionExpander:
             copy.name = self._node_names.unique(f"{name}/{name_of(node)}")
             copy.input.extend(values[i] if i else "" for i in node.input)
             copy.output.extend(self._value(values, f"{name}/{o}", o) if o else "" for o in node.output)
-            copy.attribute.extend(_bound_attributes(node, attributes))
+            copy.attribute.extend(self._bound(node, attributes, ChainMap(values), name))
             made.append(ScopedNode(copy, body.opsets, body.own))
         for inner, outer in zip(body.proto.output, call.output, strict=False):
             if outer and values.get(inner) != outer:
@@ -270,6 +287,52 @@ class FunctionExpander:
                 values.setdefault(inner, outer)
         return values
 
+    def _bound(
+        self, node: NodeProto, given: Mapping[str, AttributeProto], values: ChainMap[str, str], name: str
+    ) -> list[AttributeProto]:
+        """The node's attributes, references to the function's replaced by their values; one without a value is absent.
+
+        The graphs among them are copied, with their own values named `name/inner`.
+        """
+        bound: list[AttributeProto] = []
+        for attribute in node.attribute:
+            if attribute.ref_attr_name:
+                if (value := given.get(attribute.ref_attr_name)) is None:
+                    continue
+                bound.append(AttributeProto())
+                bound[-1].CopyFrom(value)
+                bound[-1].name = attribute.name
+            elif attribute.type == AttributeProto.GRAPH:
+                graph = self._bound_graph(attribute.g, given, values.new_child(), name)
+                bound.append(AttributeProto(name=attribute.name, type=AttributeProto.GRAPH, g=graph))
+            else:
+                bound.append(attribute)
+        return bound
+
+    def _bound_graph(
+        self, graph: GraphProto, given: Mapping[str, AttributeProto], values: ChainMap[str, str], name: str
+    ) -> GraphProto:
+        """A copy of a graph of a function's body, for the call `name`; see `_bound`."""
+        copy = GraphProto()
+        copy.CopyFrom(graph)
+        local: MutableMapping[str, str] = values.maps[0]
+        for value in (*copy.input, *copy.initializer):
+            if value.name not in local:
+                local[value.name] = self._values.unique(f"{name}/{value.name}")
+        for node in copy.node:
+            for output in filter(None, node.output):
+                local[output] = self._values.unique(f"{name}/{output}")
+        for value in (*copy.input, *copy.initializer, *copy.value_info, *copy.output):
+            value.name = values.get(value.name, value.name)
+        for node in copy.node:
+            attributes = self._bound(node, given, values, name)
+            node.name = self._node_names.unique(f"{name}/{name_of(node)}")
+            for names in (node.input, node.output):
+                names[:] = [values.get(n, n) if n else "" for n in names]
+            del node.attribute[:]
+            node.attribute.extend(attributes)
+        return copy
+
     def _value(self, values: dict[str, str], name: str, inner: str) -> str:
         return values[inner] if inner in values else values.setdefault(inner, self._values.unique(name))
 
@@ -283,7 +346,7 @@ class FunctionExpander:
     def _refuse_recursion(self) -> None:
         """Raise CompileError where a function calls itself, directly or through others."""
         callees = {
-            k: list(dict.fromkeys(c for c in map(_callee, f.node) if c in self._functions))
+            k: list(dict.fromkeys(c for c in map(_callee, nested_nodes(f.node)) if c in self._functions))
             for k, f in self._functions.items()
         }
         waiting = {k: len(c) for k, c in callees.items()}
@@ -310,31 +373,16 @@ def _make_body(proto: FunctionProto, opsets: Opsets, defaults: Mapping[str, Attr
 
     `opsets` are those of a body that imports none, and for onnx's own ones those of the domains that they leave out.
     """
-    nodes = sorted_nodes(GraphProto(node=proto.node, input=[ValueInfoProto(name=i) for i in proto.input]))
+    inputs = [ValueInfoProto(name=i) for i in proto.input]
+    nodes = sorted_nodes(GraphProto(node=proto.node, input=inputs), inner=not own)
     defined = {*proto.input, *(o for n in nodes for o in n.output)}
     if own and (undefined := [o for o in proto.output if o not in defined]):
         raise CompileError(f"the output '{undefined[0]}' is defined by no node")
-    if own and (graphs := [n for n in nodes if _has_graphs(n)]):
-        raise UnsupportedError(f"{graphs[0].op_type} in a function is not supported", name_of(graphs[0]))
     stated = {domain_of(e.domain): e.version for e in proto.opset_import}
     imported = stated if own and stated else {**opsets, **stated}
     if not 1 <= imported.get("", 1) <= onnx.defs.onnx_opset_version():
         raise UnsupportedError(f"opset {imported['']} is unknown")
     return _Body(proto, nodes, imported, defaults, own)
-
-
-def _bound_attributes(node: NodeProto, given: Mapping[str, AttributeProto]) -> list[AttributeProto]:
-    """The node's attributes, references to the function's replaced by their values; one without a value is absent."""
-    bound: list[AttributeProto] = []
-    for attribute in node.attribute:
-        if not attribute.ref_attr_name:
-            bound.append(attribute)
-        elif (value := given.get(attribute.ref_attr_name)) is not None:
-            copy = AttributeProto()
-            copy.CopyFrom(value)
-            copy.name = attribute.name
-            bound.append(copy)
-    return bound
 
 
 def _schema_defaults(schema: Any) -> dict[str, AttributeProto]:
@@ -344,10 +392,6 @@ def _schema_defaults(schema: Any) -> dict[str, AttributeProto]:
 def _body_version(versions: Sequence[int], opset: int) -> int:
     """The newest body for `opset`, else the oldest there is: a body says which opset its own nodes are of."""
     return max((v for v in versions if v <= opset), default=min(versions))
-
-
-def _has_graphs(node: NodeProto) -> bool:
-    return any(a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for a in node.attribute)
 
 
 def _key(function: FunctionProto) -> FunctionKey:
@@ -363,7 +407,8 @@ def _spelled(key: FunctionKey) -> str:
     return (f"{domain}." if domain else "") + name + (f":{overload}" if overload else "")
 
 
-def _value_names(graph: GraphProto) -> set[str]:
+def value_names(graph: GraphProto) -> set[str]:
+    """The names of all values of a graph, without those of graphs in it."""
     names = {name for node in graph.node for name in (*node.input, *node.output)}
     for values in (graph.input, graph.output, graph.initializer):
         names.update(v.name for v in cast(Any, values))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, cast
 
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
+from ..dialects.nn.regions import MAX_DEPTH
 from ..errors import CompileError, UnsupportedError
 from .onnx_files import not_utf8, to_array
 from .onnx_types import value_type
@@ -45,15 +46,20 @@ def check_names(model: ModelProto) -> None:
 
 
 def _names(model: ModelProto) -> Iterator[Any]:
-    graph = model.graph
     yield from (entry.domain for entry in model.opset_import)
     for function in model.functions:
         yield from (function.domain, function.name, function.overload, *function.input, *function.output)
         yield from (*function.attribute, *(a.name for a in function.attribute_proto))
         yield from (entry.domain for entry in function.opset_import)
-    for node in chain(graph.node, *(f.node for f in model.functions)):
+    yield from _names_in(model.graph)
+    for node in nested_nodes(chain(model.graph.node, *(f.node for f in model.functions))):
         yield from (node.name, node.op_type, node.domain, node.overload, *node.input, *node.output)
         yield from (text for attribute in node.attribute for text in (attribute.name, attribute.ref_attr_name))
+        for graph in graphs_of(node):
+            yield from _names_in(graph)
+
+
+def _names_in(graph: GraphProto) -> Iterator[Any]:
     for info in (*graph.input, *graph.value_info, *graph.output):
         yield info.name
         yield from (dim.dim_param for dim in info.type.tensor_type.shape.dim)
@@ -61,8 +67,58 @@ def _names(model: ModelProto) -> Iterator[Any]:
     yield from (sparse.values.name for sparse in graph.sparse_initializer)
 
 
-def sorted_nodes(graph: GraphProto) -> list[NodeProto]:
-    """The nodes with each after those it reads from; raises CompileError on missing, duplicate or circular names."""
+def graphs_of(node: NodeProto) -> list[GraphProto]:
+    """The graphs among a node's attributes."""
+    return [a.g for a in node.attribute if a.type == AttributeProto.GRAPH]
+
+
+def nested_nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+    """The nodes, and those of graphs in them; raises UnsupportedError where graphs lie too deep in one another."""
+    levels = [iter(nodes)]
+    while levels:
+        node = next(levels[-1], None)
+        if node is None:
+            levels.pop()
+            continue
+        yield node
+        if graphs := graphs_of(node):
+            check_depth(len(levels), node)
+            levels.append(chain.from_iterable(g.node for g in graphs))
+
+
+def check_depth(depth: int, node: NodeProto) -> None:
+    """Raise UnsupportedError where a node's graphs would lie in more than MAX_DEPTH others."""
+    if depth > MAX_DEPTH:
+        raise UnsupportedError(f"graphs lie in one another more than {MAX_DEPTH} deep", name_of(node))
+
+
+def reads(node: NodeProto) -> dict[str, NodeProto]:
+    """The values that a node needs, those that its graphs read of what is around them included, and who reads each."""
+    found = {name: node for name in node.input if name}
+    for graph in graphs_of(node):
+        for name, reader in _free_names(graph, node).items():
+            found.setdefault(name, reader)
+    return found
+
+
+def _free_names(graph: GraphProto, owner: NodeProto) -> dict[str, NodeProto]:
+    """What a graph reads, but does not define, and the node that reads it; `owner` for an output of the graph."""
+    found: dict[str, NodeProto] = {}
+    for node in graph.node:
+        for name, reader in reads(node).items():
+            found.setdefault(name, reader)
+    for output in graph.output:
+        found.setdefault(output.name, owner)
+    defined = {n.name for n in (*graph.input, *graph.initializer)} | {s.values.name for s in graph.sparse_initializer}
+    defined.update(o for node in graph.node for o in node.output)
+    return {name: reader for name, reader in found.items() if name not in defined}
+
+
+def sorted_nodes(graph: GraphProto, inner: bool = False) -> list[NodeProto]:
+    """The nodes with each after those it reads from; raises CompileError on missing, duplicate or circular names.
+
+    What an `inner` graph reads, but does not define, is defined around it.
+    """
     available = {i.name for i in graph.input} | {t.name for t in graph.initializer}
     available |= {s.values.name for s in graph.sparse_initializer}
     producers: dict[str, NodeProto] = {}
@@ -80,10 +136,12 @@ def sorted_nodes(graph: GraphProto) -> list[NodeProto]:
     waiting: dict[str, list[int]] = {}
     missing: list[int] = []
     for index, node in enumerate(graph.node):
-        needed = {i for i in node.input if i and i not in available}
-        for name in needed:
+        needed = {name: reader for name, reader in reads(node).items() if name not in available}
+        if inner:
+            needed = {name: reader for name, reader in needed.items() if name in producers}
+        for name, reader in needed.items():
             if name not in producers:
-                raise CompileError(f"the value '{name}' is read, but nothing defines it", name_of(node))
+                raise CompileError(f"the value '{name}' is read, but nothing defines it", name_of(reader))
             waiting.setdefault(name, []).append(index)
         missing.append(len(needed))
     order = _kahn(graph, waiting, missing)
@@ -119,7 +177,7 @@ def _on_cycle(node: NodeProto, producers: dict[str, NodeProto], order: Sequence[
     done = {output for sorted_node in order for output in sorted_node.output}
     passed: set[str] = set()
     while True:
-        name = next(i for i in node.input if i in producers and i not in done)
+        name = next(i for i in reads(node) if i in producers and i not in done)
         if name in passed:
             return name_of(producers[name])
         passed.add(name)
@@ -177,7 +235,7 @@ def _attribute_value(proto: AttributeProto) -> Any:
             return to_array(value)
         case AttributeProto.INTS | AttributeProto.FLOATS:
             return list(value)
-        case AttributeProto.INT | AttributeProto.FLOAT:
+        case AttributeProto.INT | AttributeProto.FLOAT | AttributeProto.GRAPH:
             return value
         case AttributeProto.TYPE_PROTO:
             return value_type(value, proto.name)

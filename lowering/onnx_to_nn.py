@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto, TypeProto, ValueInfoProto
-from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, StringAttr, TensorType, i64
+from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, StringAttr, TensorType, i1, i64
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
@@ -33,8 +33,8 @@ from ..dialects.nn.value_types import compatible, is_unranked
 from ..errors import CompileError, UnsupportedError, escape_name
 from ..rewriting import name_location
 from .onnx_files import check_tensor, load_model, not_utf8, to_array
-from .onnx_functions import FunctionExpander, ScopedNode
-from .onnx_graphs import check_names, check_schema, name_of, opsets_of, sorted_nodes
+from .onnx_functions import FunctionExpander, ScopedNode, value_names
+from .onnx_graphs import check_names, check_schema, graphs_of, name_of, opsets_of, reads, sorted_nodes
 from .onnx_types import onnx_type, value_type
 
 LOG = logging.getLogger("nnfuse")
@@ -53,13 +53,21 @@ def import_model(model: ModelProto, parameters: str | None = None, size: int | N
 
     Raises CompileError for what is wrong and UnsupportedError for what nnfuse does not do, naming the node.
     """
+    return import_with_weights(model, parameters, size)[0]
+
+
+def import_with_weights(
+    model: ModelProto, parameters: str | None = None, size: int | None = None
+) -> tuple[ModuleOp, Mapping[str, TensorProto | Array]]:
+    """See `import_model`; and the values of the module's parameters, with those of all initializers of the graph."""
     attributes: dict[str, Attribute] = {}
     if parameters is not None:
         attributes["nn.parameters"] = StringAttr(escape_name(parameters))
     if size is not None:
         attributes["nn.parameters_size"] = IntegerAttr(size, i64)
     try:
-        return ModuleOp([GraphImporter(model).function()], attributes)
+        importer = GraphImporter(model)
+        return ModuleOp([importer.function()], attributes), importer.weights.tensors
     except UnicodeDecodeError:
         raise not_utf8() from None
 
@@ -85,13 +93,24 @@ def checked_attributes(node: ScopedNode) -> dict[str, Any]:
     return check_schema(node.proto, node.domain, node.opset, like)
 
 
-def expanded_nodes(model: ModelProto) -> list[ScopedNode]:
-    """The nodes of a model's graph in an order in which they can run, calls of functions expanded.
+class Weights:
+    """The tensors that parameters stand for, by name; `taken` names are those of the model's graph itself."""
 
-    Those whose body depends on the types of their operands are left.
-    """
-    opsets = opsets_of(model)
-    return FunctionExpander(model, is_claimed).expand(ScopedNode(n, opsets) for n in sorted_nodes(model.graph))
+    def __init__(self, taken: Iterable[str]):
+        self.tensors: dict[str, TensorProto | Array] = {}
+        self._taken = {escape_name(name) for name in taken}
+        self._suffixes: Counter[str] = Counter()
+
+    def add(self, name: str, tensor_: TensorProto | Array, inner: bool) -> str:
+        """Keep a tensor; its name in IR, with a number behind it where an `inner` graph's is that of another tensor."""
+        escaped = candidate = escape_name(name)
+        while (known := self.tensors.get(candidate)) is not tensor_:
+            if known is None and not (inner and candidate in self._taken):
+                self.tensors[candidate] = tensor_
+                break
+            self._suffixes[escaped] += 1
+            candidate = f"{escaped}_{self._suffixes[escaped]}"
+        return candidate
 
 
 class GraphImporter:
@@ -102,7 +121,13 @@ class GraphImporter:
         self.graph: GraphProto = model.graph
         self.opsets = opsets_of(model)
         self.functions = FunctionExpander(model, is_claimed)
+        self.weights = Weights(value_names(model.graph))
+        self.depth = 0
         self.block = Block()
+        self.start()
+
+    def start(self) -> None:
+        """What is known of the graph before its nodes are imported."""
         self.values: dict[str, SSAValue] = {}
         self.declared = {v.name: v for v in (*self.graph.input, *self.graph.value_info, *self.graph.output)}
         self.mismatches: list[str] = []
@@ -139,14 +164,14 @@ class GraphImporter:
         return nodes
 
     def _count_uses(self, nodes: Iterable[ScopedNode]) -> None:
-        self.uses.update(name for node in nodes for name in node.proto.input)
+        self.uses.update(name for node in nodes for name in reads(node.proto))
 
     def _with_bodies(self, nodes: Sequence[ScopedNode]) -> Iterator[ScopedNode]:
         """`nodes` in order, each whose body depends on its operands' types replaced once those are imported."""
         pending = list(nodes)[::-1]
         while pending:
             node = pending.pop()
-            if self.functions.waits(node) and all(i in self.values for i in node.proto.input if i):
+            if self.functions.waits(node) and all(self.knows(i) for i in node.proto.input if i):
                 body = self._in_context(node)
                 self._count_uses(body)
                 pending += body[::-1]
@@ -155,7 +180,7 @@ class GraphImporter:
 
     def _in_context(self, node: ScopedNode) -> list[ScopedNode]:
         return self.functions.in_context(
-            node, [onnx_type(self.values[i].type) if i else TypeProto() for i in node.proto.input]
+            node, [onnx_type(self.value(i).type) if i else TypeProto() for i in node.proto.input]
         )
 
     def _check_supported(self, nodes: Sequence[ScopedNode]) -> None:
@@ -171,12 +196,19 @@ class GraphImporter:
     def _unknown_operators(self, nodes: Sequence[ScopedNode]) -> dict[str, list[str]]:
         """The nodes without a class, by operator. Every class is of ONNX's own domain, whose opset is imported."""
         missing: dict[str, list[str]] = {}
-        for node in nodes:
+        for node in self._with_inner(nodes):
             if not self.functions.is_known(node):
                 operator = f"{node.domain}.{node.proto.op_type}" if node.domain else node.proto.op_type
                 reason = self.functions.reason(node)
                 missing.setdefault(f"{operator} [{reason}]" if reason else operator, []).append(name_of(node.proto))
         return missing
+
+    def _with_inner(self, nodes: Iterable[ScopedNode], depth: int = 1) -> Iterator[ScopedNode]:
+        """The nodes, and those of the graphs in them, functions expanded."""
+        for node in nodes:
+            yield node
+            for graph in graphs_of(node.proto):
+                yield from self._with_inner(self.functions.expand_graph(graph, node, depth), depth + 1)
 
     def _argument(self, info: ValueInfoProto) -> Any:
         type_ = value_type(info.type, info.name)
@@ -198,7 +230,7 @@ class GraphImporter:
         if may_be_inline(type_.element_type, product(proto.dims)):
             value = self._constant(to_array(proto), proto.name, proto.name)
         else:
-            value = self._parameter(proto.name, type_)
+            value = self._parameter(proto.name, type_, proto)
         self._define(proto.name, value)
 
     def _node(self, scoped: ScopedNode) -> None:
@@ -206,14 +238,14 @@ class GraphImporter:
         name = name_of(node)
         op_class = op_classes()[domain, node.op_type]
         assert op_class.ONNX is not None
-        inputs = [self.values[i] if i else None for i in node.input]
+        inputs = [self.value(i) if i else None for i in node.input]
         while inputs and inputs[-1] is None:
             inputs.pop()
         outputs = list(node.output)
         while outputs and not outputs[-1]:
             outputs.pop()
         try:
-            attributes = checked_attributes(scoped)
+            attributes = self._attributes(scoped)
             _check_form(op_class, node.op_type, opset)
             results = op_class.import_node(
                 OnnxNode(
@@ -235,6 +267,23 @@ class GraphImporter:
         for output, value in zip(outputs, results, strict=False):
             if output:
                 self._define(output, value)
+
+    def _attributes(self, node: ScopedNode) -> dict[str, Any]:
+        """The node's attributes; graphs are ready to be imported."""
+        from .onnx_bodies import NodeGraph
+
+        attributes = checked_attributes(node)
+        return {n: NodeGraph(self, node, v) if isinstance(v, GraphProto) else v for n, v in attributes.items()}
+
+    def knows(self, name: str) -> bool:
+        """Whether a value has been imported."""
+        return name in self.values
+
+    def value(self, name: str) -> SSAValue:
+        """The value of that name; raises CompileError where there is none."""
+        if (value := self.values.get(name)) is None:
+            raise CompileError(f"the value '{name}' is read, but nothing defines it")
+        return value
 
     def _builder(self, name: str) -> Callable[..., Sequence[SSAValue]]:
         location = name_location(name)
@@ -259,14 +308,14 @@ class GraphImporter:
         element = element_of(array.dtype)
         finite = array.size <= 1 or not holds_floats(element) or bool(np.isfinite(array.astype(np.float64)).all())
         if not may_be_inline(element, array.size) or not finite:
-            return self._parameter(name, tensor(element, array.shape))
+            return self._parameter(name, tensor(element, array.shape), array)
         op = ConstantOp.of(array)
         op.location = name_location(node)
         self.block.add_op(op)
         return op.result
 
-    def _parameter(self, name: str, type_: TensorType[Attribute]) -> SSAValue:
-        op = ParameterOp(escape_name(name), type_)
+    def _parameter(self, name: str, type_: TensorType[Attribute], tensor_: TensorProto | Array) -> SSAValue:
+        op = ParameterOp(self.weights.add(name, tensor_, inner=self.depth > 0), type_)
         op.location = name_location(name)
         self.block.add_op(op)
         return op.result
@@ -280,9 +329,9 @@ class GraphImporter:
             value.name_hint = hint if hint and not hint[0].isdigit() else f"v{hint}"
 
     def _output(self, info: ValueInfoProto) -> SSAValue:
-        if (value := self.values.get(info.name)) is None:
+        if not self.knows(info.name):
             raise CompileError("the graph's output is defined by no node", info.name)
-        return value
+        return self.value(info.name)
 
     def _check_declared(self, info: ValueInfoProto, value: SSAValue) -> None:
         """Declared types are only checked: half of the exporters' shapes are wrong, and ours are inferred."""
@@ -300,14 +349,17 @@ class GraphImporter:
 
 
 def _shape_constants(op: NNOp) -> list[ConstantOp] | None:
-    """The constants that an operation folds to, of integer scalars and vectors; None where it does not.
+    """The constants that an operation folds to, of integer or boolean scalars and vectors; None where it does not.
 
     They can decide the rank of a result, which must be known here: the bodies of LayerNormalization and others compute
-    a Reshape's `shape` of as many sizes as another computation says.
+    a Reshape's `shape` of as many sizes as another computation says, and the branches of an If may differ in rank.
     """
-    if not all(is_tensor(r.type) and r.type.element_type == i64 and len(dims_of(r.type)) < 2 for r in op.results):
+    if not all(is_tensor(r.type) and r.type.element_type in (i64, i1) and len(dims_of(r.type)) < 2 for r in op.results):
         return None
-    values = [f for f in op.fold() or () if isinstance(f, Attribute)]
+    folded = [
+        f.owner.value if isinstance(f, SSAValue) and isinstance(f.owner, ConstantOp) else f for f in op.fold() or ()
+    ]
+    values = [f for f in folded if isinstance(f, Attribute)]
     if len(values) < len(op.results):
         return None
     return [ConstantOp(value=v, result_types=[r.type]) for v, r in zip(values, op.results, strict=True)]

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import cast
 
-from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import BlockArgument, Operation, SSAValue
+from xdsl.ir import Block, BlockArgument, Operation, SSAValue
+from xdsl.traits import IsTerminator
 
 from ..dialects.nn.base import NNOp, View
 from ..dialects.nn.constant import ConstantOp, ParameterOp
@@ -19,7 +19,7 @@ class Group:
     """Values that live in one buffer of `size` bytes; `members` maps each to its offset in it.
 
     `external` buffers belong to somebody else (arguments, parameters, constants) and are never written;
-    `returned` ones hold a result of the function. Both lie outside the arena.
+    `returned` ones hold a result of the block. Both lie outside the arena.
     """
 
     size: int
@@ -37,11 +37,11 @@ class Lifetimes:
     last: dict[SSAValue, int] = field(default_factory=dict[SSAValue, int])
 
     @classmethod
-    def of(cls, func: FuncOp) -> Lifetimes:
-        """The lifetimes in a function of one block."""
-        ops = list(func.body.block.ops)
+    def of(cls, block: Block) -> Lifetimes:
+        """The lifetimes in a block."""
+        ops = list(block.ops)
         lifetimes = cls(ops)
-        for argument in func.body.block.args:
+        for argument in block.args:
             lifetimes.last[argument] = -1
         for index, op in enumerate(ops):
             lifetimes.position[op] = index
@@ -54,14 +54,20 @@ class Lifetimes:
         return -1 if isinstance(value, BlockArgument) else self.position[cast(Operation, value.owner)]
 
 
-class AliasGroups:
-    """The groups of a function's statically sized values, and the rules by which they join."""
+def returned_values(block: Block) -> list[SSAValue]:
+    """What a block's terminator reads: a function's or a body's results."""
+    last = block.last_op
+    return list(last.operands) if last is not None and last.has_trait(IsTerminator) else []
 
-    def __init__(self, func: FuncOp):
-        self.lifetimes = Lifetimes.of(func)
-        self.returned = {v for op in self.lifetimes.ops if isinstance(op, ReturnOp) for v in op.operands}
+
+class AliasGroups:
+    """The groups of a block's statically sized values, and the rules by which they join."""
+
+    def __init__(self, block: Block):
+        self.lifetimes = Lifetimes.of(block)
+        self.returned = set(returned_values(block))
         self.of: dict[SSAValue, Group] = {}
-        for value in (*func.body.block.args, *(r for op in self.lifetimes.ops for r in op.results)):
+        for value in (*block.args, *(r for op in self.lifetimes.ops for r in op.results)):
             if (size := num_bytes(value.type)) is not None:
                 external = isinstance(value, BlockArgument) or isinstance(value.owner, ParameterOp | ConstantOp)
                 self.of[value] = Group(size, {value: 0}, external, not external and value in self.returned)

@@ -9,7 +9,7 @@ import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from ..dialects.nn.base import NNOp, integer, ints
@@ -22,6 +22,7 @@ from ..dialects.nn.norm import BatchNormalizationOp
 from ..dialects.nn.pad import PadOp
 from ..dialects.nn.pool import AveragePoolOp, GlobalPoolOp, MaxPoolOp, PoolOp
 from ..dialects.nn.reduce import ReduceOp
+from ..dialects.nn.regions import blocks_of
 from ..dialects.nn.reshape import ReshapeOp
 from ..dialects.nn.resize import ResizeOp
 from ..dialects.nn.shape import as_ints
@@ -45,7 +46,7 @@ def to_first(rank: int) -> Axes:
 
 @dataclass
 class Conversion:
-    """One walk over a function: `last` holds, for each value that there is channels last, that one."""
+    """One walk over a block: `last` holds, for each value that there is channels last, that one."""
 
     last: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
     converted: set[SSAValue] = field(default_factory=set[SSAValue])
@@ -53,11 +54,11 @@ class Conversion:
     ops: list[NNOp] = field(default_factory=list[NNOp])
     weights: set[SSAValue] = field(default_factory=set[SSAValue])
 
-    def run(self, func: FuncOp) -> None:
+    def run(self, block: Block) -> None:
         """Convert what can be; the rest reads its operands channels first, by a transpose where there is none."""
         replaced: list[Operation] = []
-        self.weights = weights_of(func.body.block)
-        for op in list(func.body.block.ops):
+        self.weights = weights_of(block)
+        for op in list(block.ops):
             self.ops = []
             new = self.convert(op) if isinstance(op, NNOp) and len(op.results) else None
             if new is None:
@@ -251,4 +252,5 @@ class ConvertLayoutPass(ModulePass):
             raise CompileError(f"layout '{self.to}' is unknown", hint="nhwc")
         for func in op.ops:
             if isinstance(func, FuncOp) and len(func.body.blocks) == 1:
-                Conversion().run(func)
+                for block in blocks_of(func):
+                    Conversion().run(block)

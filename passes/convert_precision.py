@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, bf16, f16, f32
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.cast import CastOp
 from ..dialects.nn.constant import weights_of
+from ..dialects.nn.regions import RegionOp, blocks_of
 from ..dialects.nn.types import element_type, is_tensor
 from ..errors import CompileError
 
@@ -21,18 +22,18 @@ ELEMENTS: dict[str, Attribute] = {"f16": f16, "bf16": bf16}
 
 @dataclass
 class Narrowing:
-    """One walk over a function: `low` holds, for each f32 value that is read so, its narrow form."""
+    """One walk over a block: `low` holds, for each f32 value that is read so, its narrow form."""
 
     element: Attribute
     low: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
     high: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
     weights: set[SSAValue] = field(default_factory=set[SSAValue])
 
-    def run(self, func: FuncOp) -> None:
+    def run(self, block: Block) -> None:
         """Narrow every op of floats that no weight-only IR is made of; the rest reads f32."""
         replaced: list[Operation] = []
-        self.weights = weights_of(func.body.block)
-        for op in list(func.body.block.ops):
+        self.weights = weights_of(block)
+        for op in list(block.ops):
             if isinstance(op, NNOp) and (new := self._narrowed(op)) is not None:
                 for old, result in zip(op.results, new.results, strict=True):
                     result.name_hint = old.name_hint
@@ -49,12 +50,15 @@ class Narrowing:
             op.erase()
 
     def _narrowed(self, op: NNOp) -> NNOp | None:
-        """`op` on narrow operands, or None where it stays: weight-only IR, casts, what reads no f32, sequences."""
+        """`op` on narrow operands, or None where it stays.
+
+        That is weight-only IR, casts, ops with bodies, sequences, and what gives no f32 or takes none.
+        """
         if not all(is_tensor(v.type) for v in (*op.operands, *op.results)):
             return None
         host = op.host_operands()
         read = [i for i, v in enumerate(op.operands) if i not in host and element_type(v.type) == f32]
-        if not read or isinstance(op, CastOp) or all(v in self.weights for v in op.results):
+        if not read or isinstance(op, CastOp | RegionOp) or all(v in self.weights for v in op.results):
             return None
         assert op.parent is not None
         new = op.clone(value_mapper={})
@@ -102,6 +106,7 @@ class Narrowing:
 class ConvertPrecisionPass(ModulePass):
     """`nn.conv %x : f32` -> `nn.cast`, `nn.conv : f16`, `nn.cast`: arguments and results of the function stay f32.
 
+    So do those of bodies (If, Loop, Scan); what is in a body is narrowed by itself.
     Products accumulate in f32, and so do softmax, norms and reductions, whose operands and results are narrow.
     Weight-only IR is computed in f32 and cast last. Sequences and optionals hold f32
     where they are said to. Run it after the fusing passes, before `convert-layout`.
@@ -118,4 +123,5 @@ class ConvertPrecisionPass(ModulePass):
             raise CompileError(f"precision '{self.to}' is unknown", hint=" or ".join(ELEMENTS))
         for func in op.ops:
             if isinstance(func, FuncOp) and func.args and len(func.body.blocks) == 1:
-                Narrowing(element).run(func)
+                for block in blocks_of(func):
+                    Narrowing(element).run(block)

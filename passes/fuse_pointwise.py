@@ -19,7 +19,7 @@ from ..dialects.nn.constant import ConstantOp, weights_of
 from ..dialects.nn.fused import FusedOp
 from ..dialects.nn.join import ConcatOp
 from ..dialects.nn.norm import BatchNormalizationOp
-from ..dialects.nn.regions import YieldOp
+from ..dialects.nn.regions import YieldOp, blocks_of
 from ..dialects.nn.types import Dims, dims_of, element_type, format_dims, is_static, product
 from ..rewriting import fuse_locations, node_name, remark
 from .affine import as_scale_and_shift
@@ -286,4 +286,5 @@ class FusePointwisePass(ModulePass):
         """Rewrite every function of one block that has arguments."""
         for func in op.ops:
             if isinstance(func, FuncOp) and func.args and len(func.body.blocks) == 1:
-                fuse_block(func.body.block)
+                for block in blocks_of(func):
+                    fuse_block(block)

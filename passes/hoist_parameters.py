@@ -15,12 +15,15 @@ from xdsl.traits import Pure
 
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.constant import ConstantOp, ParameterOp
+from ..dialects.nn.regions import blocks_of
 from ..dialects.nn.types import is_static
 
 
 @dataclass(frozen=True)
 class HoistParametersPass(ModulePass):
     """`%p = nn.reshape(nn.parameter "w")` in @main -> the reshape in @prepare, `%p = nn.parameter "prepared.<hash>"`.
+
+    The bodies in @main are treated alike.
 
     The name is a hash of the IR that makes the value, so the pass is idempotent and programs of several shapes share
     prepared values. What only repeats a parameter (`NNOp.REPEATS`) stays: hoisting it would pin the repeated copies. So
@@ -35,7 +38,8 @@ class HoistParametersPass(ModulePass):
         if (main := funcs.get("main")) is None:
             return
         hoist = Hoist(funcs.get("prepare"))
-        hoist.run(main)
+        for block in blocks_of(main):
+            hoist.run(block)
         if hoist.results and (func := hoist.function()) is not funcs.get("prepare"):
             op.body.block.insert_op_before(func, main)
 
@@ -58,14 +62,15 @@ class Hoist:
         for entry, value in zip(self.prepare.res_attrs or (), returned.operands, strict=True):
             self.results[cast(StringAttr, entry.data["nn.name"]).data] = value
 
-    def run(self, main: FuncOp) -> None:
-        """Replace the weight-only values that something else in `main` reads."""
+    def run(self, block: Block) -> None:
+        """Replace the weight-only values that something else in the block reads."""
         weights: set[SSAValue] = set()
-        for op in main.body.block.ops:
+        for op in block.ops:
             known = all(is_static(r.type) for r in op.results)
-            if isinstance(op, NNOp) and known and op.has_trait(Pure) and all(v in weights for v in op.operands):
+            plain = isinstance(op, NNOp) and op.has_trait(Pure) and not op.regions
+            if plain and known and all(v in weights for v in op.operands):
                 weights.update(op.results)
-        outside = [op for op in main.body.block.ops if not op.results or op.results[0] not in weights]
+        outside = [op for op in block.ops if not op.results or op.results[0] not in weights]
         read = [v for op in outside for v in op.operands if v in weights]
         replaced: dict[str, SSAValue] = {}
         while read:
@@ -76,17 +81,17 @@ class Hoist:
                 read += value.op.operands
                 weights.difference_update(value.op.results)
                 continue
-            self._replace(value, main, weights, replaced)
-        self._erase_dead(main)
+            self._replace(value, block, weights, replaced)
+        self._erase_dead(block)
 
-    def _replace(self, value: OpResult, main: FuncOp, weights: set[SSAValue], replaced: dict[str, SSAValue]) -> None:
+    def _replace(self, value: OpResult, block: Block, weights: set[SSAValue], replaced: dict[str, SSAValue]) -> None:
         name = f"prepared.{self._hash(value)[:16]}"
         if name not in self.results:
             self.results[name] = self._clone(value)
         if name not in replaced:
             parameter = ParameterOp(name, value.type)
             parameter.location = value.op.location
-            main.body.block.insert_op_before(parameter, cast(Operation, main.body.block.first_op))
+            block.insert_op_before(parameter, cast(Operation, block.first_op))
             replaced[name] = parameter.result
             parameter.result.name_hint = value.name_hint
         value.replace_uses_with_if(
@@ -139,8 +144,8 @@ class Hoist:
                 self.block.insert_op_before(copy, anchor)
         return self.clones[value]
 
-    def _erase_dead(self, main: FuncOp) -> None:
-        for op in reversed(list(main.body.block.ops)):
+    def _erase_dead(self, block: Block) -> None:
+        for op in reversed(list(block.ops)):
             if isinstance(op, NNOp) and not any(r.first_use for r in op.results):
                 op.detach()
                 op.erase()

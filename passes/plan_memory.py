@@ -11,9 +11,11 @@ import numpy.typing as npt
 from xdsl.context import Context
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, ModuleOp, i64
 from xdsl.dialects.func import FuncOp
+from xdsl.ir import Block
 from xdsl.passes import ModulePass
 
 from ..dialects.nn.base import NNOp
+from ..dialects.nn.regions import RegionOp
 from ..errors import CompileError
 from .alias_groups import AliasGroups, Group
 
@@ -34,8 +36,9 @@ class PlanMemoryPass(ModulePass):
     """`%y = nn.relu %x : T` -> `%y = nn.relu %x {place = array<i64: 0>} : T`
 
     `place` holds, for each result, its offset in bytes in the program's one arena, or -1 for a buffer of its own. The
-    function's attribute `nn.arena` is the arena's size. Views and pieces of concatenations lie inside one another, and
-    a result overwrites an operand that dies with the op where the op class allows it. Run it last.
+    function's attribute `nn.arena` is the arena's size. Each body has an arena of its own, whose size is in `arenas` of
+    its op. Views and pieces of concatenations lie inside one another, and a result overwrites an operand that
+    dies with the op where the op class allows it. Run it last.
     """
 
     name = "plan-memory"
@@ -44,12 +47,12 @@ class PlanMemoryPass(ModulePass):
         """Plan `func @main`."""
         for func in op.ops:
             if isinstance(func, FuncOp) and func.sym_name.data == "main":
-                plan(func)
+                func.attributes["nn.arena"] = IntegerAttr(plan(func.body.block), i64)
 
 
-def plan(func: FuncOp) -> int:
-    """Write the places of a function of one block; the arena's size in bytes."""
-    aliases = AliasGroups(func)
+def plan(block: Block) -> int:
+    """Write the places of a block's results, and of those in bodies in it; the arena's size in bytes."""
+    aliases = AliasGroups(block)
     aliases.join_views()
     aliases.join_in_place()
     groups = [g for g in aliases.groups if not g.external and not g.returned]
@@ -68,7 +71,9 @@ def plan(func: FuncOp) -> int:
                 else:
                     places.append(base[id(group)] + group.members[value])
             op.attributes["place"] = DenseArrayBase.from_list(i64, places)
-    func.attributes["nn.arena"] = IntegerAttr(arena, i64)
+        if isinstance(op, RegionOp):
+            arenas = [plan(op.body(index)) for index in range(len(op.regions))]
+            op.attributes["arenas"] = DenseArrayBase.from_list(i64, arenas)
     return arena
 
 

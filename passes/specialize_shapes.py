@@ -8,16 +8,13 @@ from typing import Any, cast
 from xdsl.context import Context
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, Operation
 from xdsl.passes import ModulePass
 from xdsl.transforms.dead_code_elimination import region_dce
 
-from ..dialects.nn.base import NNOp
-from ..dialects.nn.constant import ConstantOp
 from ..dialects.nn.types import dims_of, is_tensor, tensor
-from ..dialects.nn.value_types import compatible, merge_types
 from ..errors import CompileError
-from ..rewriting import node_name
+from .inference import Inference
 
 
 @dataclass(frozen=True)
@@ -60,26 +57,13 @@ def parse_dims(text: str) -> dict[str, int]:
 def specialize(func: FuncOp, bindings: dict[str, int]) -> set[str]:
     """Bind, re-infer and fold one function; the names that were bound."""
     used = _bind_arguments(func, bindings)
-    for block_op in list(func.body.block.ops):
-        if isinstance(block_op, NNOp):
-            reinfer(block_op)
-            _fold(block_op)
+    Inference().walk(func.body.block)
     returned = cast(Operation, func.body.block.last_op)
     results = [v.type for v in returned.operands]
     func.update_function_type()
     if func.res_attrs is not None:
         func.res_attrs = ArrayAttr([_unbound(a, t) for a, t in zip(func.res_attrs, results, strict=True)])
     return used
-
-
-def reinfer(op: NNOp) -> None:
-    """Give `op`'s results the types inferred from its operands, merged with the declared ones."""
-    for result, inferred in zip(op.results, op.infer_types(), strict=True):
-        declared: Attribute = result.type
-        if inferred != declared:
-            if not compatible(declared, inferred):
-                raise CompileError(f"the result is declared {declared}, but is {inferred}", node_name(op))
-            result._type = merge_types(inferred, declared)
 
 
 def _bind_arguments(func: FuncOp, bindings: dict[str, int]) -> set[str]:
@@ -136,19 +120,3 @@ def _unbound(entry: DictionaryAttr, type_: Attribute) -> DictionaryAttr:
     if any(kept):
         data["nn.dims"] = ArrayAttr([StringAttr(n) for n in kept])
     return DictionaryAttr(data)
-
-
-def _fold(op: NNOp) -> None:
-    folded = op.fold()
-    if folded is None:
-        return
-    block = cast(Any, op.parent)
-    for result, value in zip(op.results, folded, strict=True):
-        if isinstance(value, SSAValue):
-            new = value
-        else:
-            constant = ConstantOp(value=value, result_types=[result.type])
-            constant.location = op.location
-            block.insert_op_before(constant, op)
-            new = constant.result
-        result.replace_all_uses_with(new)

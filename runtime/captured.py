@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from xdsl.ir import SSAValue
 
+from ..dialects.nn.regions import RegionOp
 from ..dialects.nn.types import Array, is_static
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class CapturedRun:
             self._graph = backend.capture(frame.run_steps)
             # The graph holds addresses: what it writes beside the results must stay too.
             self._buffers: list[Array] = [frame.arrays[v] for v in frame.own]
-            self.inputs = list(map(self._place, frame.program.func.body.block.args, own))
+            self.inputs = list(map(self._place, frame.program.plan.block.args, own))
             self.results = [self._place(v, xp.asarray(frame.arrays[v])) for v in frame.returned]
         finally:
             frame.release()
@@ -92,7 +93,7 @@ class CapturedRun:
     def _may_move(self, value: SSAValue, own: Array) -> bool:
         """Whether every call that touches a buffer may be given another address, and one caller's array takes it."""
         frame, backend = self._frame, self._frame.backend
-        inputs = frame.program.func.body.block.args
+        inputs = frame.program.plan.block.args
         if not own.nbytes or (value not in inputs and value not in frame.own):
             return False
         start, end = backend.address(own), backend.address(own) + own.nbytes
@@ -110,10 +111,11 @@ class CapturedRun:
 def is_capturable(frame: Frame) -> bool:
     """Whether the device can capture a frame: nothing in it allocates, waits for the device, or depends on data."""
     fixed = frame.program.fixed
-    if not all(is_static(a.type) for a in frame.program.func.args):
+    if not all(is_static(a.type) for a in frame.program.plan.block.args):
         return False  # a sequence
     return frame.backend.capture is not None and not any(
         step.default
+        or isinstance(step.op, RegionOp)
         or step.op in frame.program.host
         or any(step.op.operands[i] not in fixed for i in step.op.host_operands())
         for step in frame.steps

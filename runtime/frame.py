@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from xdsl.dialects.func import ReturnOp
 from xdsl.ir import SSAValue
 
 from ..dialects.nn.base import NNOp, View
 from ..dialects.nn.constant import ConstantOp, ParameterOp
+from ..dialects.nn.regions import RegionOp, Runner, check_array
 from ..dialects.nn.types import (
     Array,
     as_tensor,
@@ -25,15 +26,16 @@ from ..dialects.nn.types import (
     static_dims,
 )
 from ..errors import CompileError
+from ..passes.alias_groups import returned_values
 from ..rewriting import node_name
 from .captured import CapturedRun, is_capturable
 from .kernels import Kernel, KernelContext, Scratch
 from .reference import to_host
-from .sizes import check_sizes_of_run
+from .sizes import check_sizes_of_run, count_body
 from .values import map_arrays
 
 if TYPE_CHECKING:
-    from .program import Program
+    from .routine import Routine
 
 
 @dataclass
@@ -48,10 +50,14 @@ class Step:
 
 
 class Frame:
-    """One arena with the steps bound to it. Only what a call brings (inputs, outputs) is filled in per run."""
+    """One arena with the steps bound to it. Only what a call brings (inputs, outputs) is filled in per run.
 
-    def __init__(self, program: Program):
+    An op with bodies has a frame for each of them; `root` is that of the program.
+    """
+
+    def __init__(self, program: Routine, root: Frame | None = None):
         self.program, self.backend, self.xp = program, program.backend, program.backend.xp
+        self.root, self.bodies_run = root or self, 0
         self.scratch = Scratch(self.xp)
         self.arena = program.backend.arena(program.plan.arena)
         self.arrays: dict[SSAValue, Array] = {v: a for v, a in program.fixed.items()}
@@ -59,18 +65,20 @@ class Frame:
         self.steps: list[Step] = []
         self.derived: dict[SSAValue, list[View]] = {}
         self.views = {(v.inner, v.outer) for v in program.plan.views}
-        self.returned = [v for op in program.plan.lifetimes.ops if isinstance(op, ReturnOp) for v in op.operands]
+        self.returned = returned_values(program.plan.block)
         self._place()
         self._bind()
         self.known = dict(self.arrays)
         self.own = self._own_buffers()
+        self.written = {*self.own, *program.plan.offset}
         self.scratch.allocate()
         self.fence = self.backend.fence()
-        self.capturable = is_capturable(self)
+        self.capturable = root is None and is_capturable(self)
         self.captured: CapturedRun | None = None
 
     def run(self, inputs: Sequence[Array], timings: list[tuple[Step, float]] | None = None) -> list[Array]:
         """One call; see `Program.run`."""
+        self.bodies_run = 0
         with self.fence:
             return self._run(inputs, timings)
 
@@ -88,9 +96,13 @@ class Frame:
         finally:
             self.release()
 
+    def run_body(self, inputs: Sequence[Array]) -> list[Array]:
+        """One run of a body, within a call of the program."""
+        return self._run(inputs, None)
+
     def bring(self, inputs: Sequence[Array]) -> None:
         """Fill in what a call brings: its inputs, and new buffers for what lives outside the arena."""
-        for argument, array in zip(self.program.func.body.block.args, inputs, strict=True):
+        for argument, array in zip(self.program.plan.block.args, inputs, strict=True):
             self.fill(argument, array)
         for value in self.own:
             type_ = as_tensor(value.type)
@@ -198,8 +210,9 @@ class Frame:
 
     def _bind_op(self, op: NNOp, context: KernelContext) -> None:
         static = all(is_static(v.type) for v in (*op.operands, *op.results)) and op not in self.program.host
+        static = static and not isinstance(op, RegionOp)
         kernel = self.backend.bind(op, context) if static else None
-        default = kernel is None
+        default = kernel is None and not isinstance(op, RegionOp)
         if kernel is None:
             kernel = default_kernel(op, self.xp) if static else self._dynamic_kernel(op)
         host = set(range(len(op.operands))) if op in self.program.host else set(op.host_operands())
@@ -241,18 +254,31 @@ class Frame:
     def _dynamic_kernel(self, op: NNOp) -> Kernel:
         """`compute` into new arrays: for results whose size depends on data, and for host ops."""
         xp = np if op in self.program.host else self.xp
-        static = [is_static(v.type) for v in op.results]
+        compute = partial(op.compute, run=self._runner(op)) if isinstance(op, RegionOp) else op.compute
 
         def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
-            check_sizes_of_run(op, ins, self.program.max_bytes)
-            for value, array, placed in zip(op.results, _compute(op, xp, ins), static, strict=True):
+            check_sizes_of_run(op, ins, self.program.limits.max_bytes)
+            for value, array in zip(op.results, _compute(op, compute, xp, ins), strict=True):
                 array = _kept(array, ins)
-                if placed and value in self.arrays:
+                if value in self.written:  # not a view of an argument, which is the caller's
                     self.arrays[value][...] = array
                 else:
                     self.fill(value, array)
 
         return run
+
+    def _runner(self, op: RegionOp) -> Runner:
+        """What runs the op's bodies, each in a frame of its own."""
+        frames = [Frame(routine, self.root) for routine in self.program.bodies[op]]
+        limits = self.program.limits
+
+        def run(body: int, arguments: Sequence[Array]) -> Sequence[Array]:
+            self.root.bodies_run = count_body(self.root.bodies_run, limits.max_iterations)
+            for argument, array in zip(op.body(body).args, arguments, strict=True):
+                check_array(argument, array)
+            return frames[body].run_body(arguments)
+
+        return Runner(run, limits.max_bytes)
 
 
 def _kept(result: Any, operands: Sequence[Any]) -> Any:
@@ -280,15 +306,15 @@ def default_kernel(op: NNOp, xp: Any) -> Kernel:
     """`compute`, and a copy of its results to where they belong."""
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
-        for out, result in zip(outs, _compute(op, xp, ins), strict=True):
+        for out, result in zip(outs, _compute(op, op.compute, xp, ins), strict=True):
             out[...] = result
 
     return run
 
 
-def _compute(op: NNOp, xp: Any, ins: Sequence[Array]) -> tuple[Array, ...]:
+def _compute(op: NNOp, compute: Callable[..., tuple[Array, ...]], xp: Any, ins: Sequence[Array]) -> tuple[Array, ...]:
     try:
-        return op.compute(xp, ins)
+        return compute(xp, ins)
     except CompileError as e:
         raise e.at(node_name(op)) from None
     except (ValueError, IndexError, ZeroDivisionError) as e:

@@ -14,20 +14,21 @@ from safetensors import numpy as safetensors_numpy
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 
 from ..dialects.nn.types import Array
-from ..errors import CompileError, escape_name, unescape_name
-from ..lowering.onnx_files import load_model, parse_model, to_array, weights
-from ..lowering.onnx_to_nn import expanded_nodes, import_model
+from ..errors import CompileError, unescape_name
+from ..lowering.onnx_files import load_model, parse_model, to_array
+from ..lowering.onnx_to_nn import import_with_weights
 
 
 class ModelParameters(Mapping[str, Array]):
     """The weights of an ONNX model, by their names in IR: initializers, and the tensors of Constant nodes."""
 
-    def __init__(self, model: ModelProto):
-        nodes = [n.proto for n in expanded_nodes(model)] if model.functions else model.graph.node
-        self._tensors: dict[str, TensorProto] = {escape_name(name): tensor for name, tensor in weights(model, nodes)}
+    def __init__(self, model: ModelProto | Mapping[str, TensorProto | Array]):
+        """Of a model, or of what `import_with_weights` gave for one."""
+        self._tensors = import_with_weights(model)[1] if isinstance(model, ModelProto) else model
 
     def __getitem__(self, name: str) -> Array:
-        return to_array(self._tensors[name])
+        tensor = self._tensors[name]
+        return to_array(tensor) if isinstance(tensor, TensorProto) else tensor
 
     def __iter__(self) -> Any:
         return iter(self._tensors)
@@ -58,15 +59,13 @@ class FileParameters(Mapping[str, Array]):
         return len(self._names)
 
 
-def open_model(model: str | PathLike[str] | bytes | ModelProto) -> tuple[ModuleOp, ModelProto]:
-    """The imported module of an ONNX file, of its bytes, or of a ModelProto, and the model itself."""
-    if isinstance(model, ModelProto):
-        return import_model(model), model
-    if isinstance(model, bytes):
-        proto = parse_model(model)
-        return import_model(proto), proto
-    proto = load_model(model)
-    return import_model(proto, str(model), Path(model).stat().st_size), proto
+def open_model(model: str | PathLike[str] | bytes | ModelProto) -> tuple[ModuleOp, ModelParameters]:
+    """The imported module of an ONNX file, of its bytes, or of a ModelProto, and its parameters."""
+    if isinstance(model, ModelProto | bytes):
+        module, weights = import_with_weights(parse_model(model) if isinstance(model, bytes) else model)
+    else:
+        module, weights = import_with_weights(load_model(model), str(model), Path(model).stat().st_size)
+    return module, ModelParameters(weights)
 
 
 def open_parameters(module: ModuleOp, folder: Path, override: str | None = None) -> Mapping[str, Array]:

@@ -6,36 +6,53 @@ import heapq
 from typing import Any, cast
 
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr
-from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import SSAValue
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Block, SSAValue
 
 from ..dialects.nn.base import NNOp, View
 from ..dialects.nn.constant import ConstantOp, ParameterOp
+from ..dialects.nn.regions import RegionOp
 from ..dialects.nn.types import dtype_of, element_type, num_bytes
 from ..errors import CompileError
-from ..passes.alias_groups import AliasGroups, Lifetimes
+from ..passes.alias_groups import AliasGroups, Lifetimes, returned_values
 from ..rewriting import node_name
 
 HINT = "run plan-memory last"
 
 
 class Plan:
-    """A function's places: `offset[value]` in the arena of `arena` bytes, and the `views` that need no copy."""
+    """A block's places: `offset[value]` in the arena of `arena` bytes, and the `views` that need no copy.
 
-    def __init__(self, func: FuncOp):
-        arena = func.attributes.get("nn.arena")
-        if not isinstance(arena, IntegerAttr):
-            raise CompileError("the program has no memory plan", hint=HINT)
-        self.arena = int(arena.value.data)
+    `bodies` are the plans of the bodies of the ops that have some.
+    """
+
+    def __init__(self, block: Block, arena: int):
+        self.block, self.arena = block, arena
         if self.arena < 0:
             raise CompileError(f"the arena of {self.arena} bytes is no size", hint=HINT)
         self.offset: dict[SSAValue, int] = {}
-        self.lifetimes = Lifetimes.of(func)
+        self.bodies: dict[RegionOp, list[Plan]] = {}
+        self.lifetimes = Lifetimes.of(block)
         for op in self.lifetimes.ops:
             if isinstance(op, NNOp):
                 self._read(op)
-        self.views = self._views(func)
+            if isinstance(op, RegionOp):
+                self.bodies[op] = _plans_of_bodies(op)
+        self.views = self._views(block)
         _check_overlaps(self)
+
+    @classmethod
+    def of(cls, func: FuncOp) -> Plan:
+        """The plan of a function of one block."""
+        arena = func.attributes.get("nn.arena")
+        if not isinstance(arena, IntegerAttr):
+            raise CompileError("the program has no memory plan", hint=HINT)
+        return cls(func.body.block, int(arena.value.data))
+
+    @property
+    def total(self) -> int:
+        """The bytes of the arena and of those of all bodies."""
+        return self.arena + sum(plan.total for plans in self.bodies.values() for plan in plans)
 
     def _read(self, op: NNOp) -> None:
         place: Any = op.attributes.get("place")
@@ -60,11 +77,11 @@ class Plan:
                 )
             self.offset[value] = offset
 
-    def _views(self, func: FuncOp) -> list[View]:
+    def _views(self, block: Block) -> list[View]:
         """The views that the places make free: inner at its place in outer, or both outside the arena in one buffer."""
-        returned = {v for op in self.lifetimes.ops if isinstance(op, ReturnOp) for v in op.operands}
+        returned = set(returned_values(block))
         outside = [
-            v for v in AliasGroups(func).join_views() if v.inner not in self.offset and v.outer not in self.offset
+            v for v in AliasGroups(block).join_views() if v.inner not in self.offset and v.outer not in self.offset
         ]
         views = [v for v in outside if v.inner not in returned or v.outer not in returned]
         for op in self.lifetimes.ops:
@@ -74,6 +91,15 @@ class Plan:
                     if outer is not None and self.offset.get(view.inner) == outer + view.offset:
                         views.append(view)
         return views
+
+
+def _plans_of_bodies(op: RegionOp) -> list[Plan]:
+    arenas: Any = op.attributes.get("arenas")
+    if not isinstance(arenas, DenseArrayBase) or len(cast(Any, arenas)) != len(op.regions):
+        raise CompileError("the operation has no arena for each body", node_name(op), HINT)
+    return [
+        Plan(region.block, int(size)) for region, size in zip(op.regions, cast(Any, arenas).get_values(), strict=True)
+    ]
 
 
 def _check_overlaps(plan: Plan) -> None:

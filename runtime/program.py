@@ -8,22 +8,20 @@ from typing import Any
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import SSAValue
 
-from ..dialects.nn.constant import ConstantOp, ParameterOp
 from ..dialects.nn.types import STORED_ONLY, Array
 from ..dialects.nn.value_types import scalar_type
 from ..errors import CompileError, UnsupportedError
-from ..passes.host_ops import host_ops
 from ..rewriting import node_name
 from .frame import Frame, Step
 from .kernels import Backend
 from .places import Plan
-from .reference import checked_parameter, evaluate, function, main_function, value_names
-from .sizes import MAX_BYTES, check_sizes
+from .reference import evaluate, function, main_function, value_names
+from .routine import Limits, Routine
+from .sizes import check_sizes
 
 
-class Program:
+class Program(Routine):
     """`func @main` of a planned module, ready to run on one backend; `run` may be called from several threads.
 
     Each concurrent call has a frame of its own (arena and bound steps); frames are kept for later calls.
@@ -36,20 +34,18 @@ class Program:
         backend: Backend,
         prepared: dict[str, Array] | None = None,
         precision: str = "f32",
-        max_bytes: int = MAX_BYTES,
+        limits: Limits | None = None,
     ):
         """Check the plan, run @prepare for what `prepared` (shared between programs) does not hold yet, and bind."""
         self.func = main_function(module)
-        self.backend, self.precision = backend, precision
-        self.plan = checked_plan(module, max_bytes)
-        self.max_bytes = max_bytes
+        limits = limits or Limits()
+        plan = checked_plan(module, limits.max_bytes)
         self.input_names = value_names(self.func.arg_attrs, len(self.func.args))
         self.output_names = value_names(self.func.res_attrs, len(self.func.function_type.outputs))
-        self.host = host_ops(self.plan.lifetimes.ops)
         store = {} if prepared is None else prepared
         check_elements(module, backend)
         run_prepare(module, parameters, backend, store)
-        self.fixed = self._fixed_values(parameters, store)
+        super().__init__(plan, parameters, store, backend, precision, limits)
         self._lock = threading.Lock()
         self._frames = [Frame(self)]
 
@@ -76,18 +72,6 @@ class Program:
     def steps(self) -> list[Step]:
         """The calls of the first frame, in order."""
         return self._frames[0].steps
-
-    def _fixed_values(self, parameters: Callable[[str], Array], store: dict[str, Array]) -> dict[SSAValue, Array]:
-        fixed: dict[SSAValue, Array] = {}
-        for op in self.plan.lifetimes.ops:
-            if isinstance(op, ParameterOp):
-                name = op.parameter.data
-                if name not in store:
-                    store[name] = self.backend.asarray(checked_parameter(op, parameters))
-                fixed[op.result] = checked_parameter(op, store.__getitem__)
-            elif isinstance(op, ConstantOp):
-                fixed[op.result] = np.asarray(op.literal())
-        return fixed
 
 
 def check_elements(module: ModuleOp, backend: Backend) -> None:
@@ -117,9 +101,9 @@ def run_prepare(
 def checked_plan(module: ModuleOp, max_bytes: int) -> Plan:
     """The memory plan of @main; raises CompileError where it is wrong or needs more than `max_bytes`."""
     check_sizes(module, max_bytes)
-    plan = Plan(main_function(module))
-    if plan.arena > max_bytes:
+    plan = Plan.of(main_function(module))
+    if plan.total > max_bytes:
         raise CompileError(
-            f"the program needs {plan.arena} bytes, more than the limit of {max_bytes}", hint="--max-bytes"
+            f"the program needs {plan.total} bytes, more than the limit of {max_bytes}", hint="--max-bytes"
         )
     return plan

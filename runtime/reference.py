@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Block, Operation
 
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.constant import ParameterOp
+from ..dialects.nn.regions import RegionOp, Runner, run_block
 from ..dialects.nn.types import Array, as_tensor, dims_of, dtype_of, element_of, format_dims, is_float
 from ..dialects.nn.value_types import arrays_in
 from ..errors import CompileError
 from ..rewriting import node_name
+from .sizes import MAX_BYTES, MAX_ITERATIONS, count_body
 from .values import map_arrays
 
 
@@ -56,40 +58,59 @@ def evaluate(
 
     Sequences are tuples of arrays, optionals a value or None, among the arguments and the results.
     """
-    values: dict[SSAValue, Any] = {}
-    for argument, value in zip(func.body.block.args, arguments, strict=True):
-        values[argument] = map_arrays(value, _widen) if wide else value
-    for op, last in _with_last_uses(func):
-        if isinstance(op, ReturnOp):
-            return [values[v] for v in op.operands]
-        for value, array in zip(op.results, run_op(op, values, parameters, xp, wide), strict=True):
-            values[value] = array
-        for value in last:
-            values.pop(value, None)
-    raise CompileError(f"func @{func.sym_name.data} does not return")
+    if func.body.block.last_op is None or not isinstance(func.body.block.last_op, ReturnOp):
+        raise CompileError(f"func @{func.sym_name.data} does not return")
+    return Evaluator(parameters, xp, wide).run(func.body.block, arguments)
 
 
-def run_op(
-    op: Operation, values: dict[SSAValue, Any], parameters: Callable[[str], Array], xp: Any, wide: bool
-) -> Sequence[Any]:
-    """The results of one op; HOST operands are brought to NumPy."""
-    if isinstance(op, ParameterOp):
-        array = xp.asarray(checked_parameter(op, parameters))
-        return (_widen(array) if wide else array,)
-    if not isinstance(op, NNOp):
-        raise CompileError(f"'{op.name}' cannot be run", node_name(op))
-    host = op.host_operands()
-    arrays = [map_arrays(values[v], to_host) if i in host else values[v] for i, v in enumerate(op.operands)]
-    try:
-        with np.errstate(all="ignore"):
-            results = op.compute(xp, arrays)
-    except CompileError as e:
-        raise e.at(node_name(op)) from None
-    except (ValueError, IndexError, ZeroDivisionError) as e:
-        raise CompileError(f"{op.name} cannot be computed: {e}", node_name(op)) from None
-    # Constants are f32 as they stand in the text: what is computed from them only must be in float64 too.
-    floats = any(_is_float(a) for value in arrays for a in arrays_in(value))
-    return [map_arrays(r, _widen) for r in results] if wide and not floats else results
+class Evaluator:
+    """Runs blocks op by op through `compute`; see `evaluate`."""
+
+    max_bytes = MAX_BYTES
+
+    def __init__(self, parameters: Callable[[str], Array], xp: Any, wide: bool):
+        self._parameters, self._xp, self._wide = parameters, xp, wide
+        self._bodies = 0
+
+    def run(self, block: Block, arguments: Sequence[Any]) -> list[Any]:
+        """What the block's terminator reads."""
+        return run_block(block, [self._widen(a) for a in arguments], self._run_op)
+
+    def _run_op(self, op: Operation, operands: Sequence[Any]) -> Sequence[Any]:
+        """The results of one op; HOST operands are brought to NumPy."""
+        if isinstance(op, ParameterOp):
+            return (self._widen(self._xp.asarray(checked_parameter(op, self._parameters))),)
+        if not isinstance(op, NNOp):
+            raise CompileError(f"'{op.name}' cannot be run", node_name(op))
+        host = op.host_operands()
+        values = [map_arrays(v, to_host) if i in host else v for i, v in enumerate(operands)]
+        try:
+            with np.errstate(all="ignore"):
+                results = self._compute(op, values)
+        except CompileError as e:
+            raise e.at(node_name(op)) from None
+        except (ValueError, IndexError, ZeroDivisionError) as e:
+            raise CompileError(f"{op.name} cannot be computed: {e}", node_name(op)) from None
+        # Constants are f32 as they stand in the text: what is computed from them only must be in float64 too.
+        floats = any(_is_float(a) for value in values for a in arrays_in(value))
+        return results if floats else [self._widen(r) for r in results]
+
+    def _compute(self, op: NNOp, values: Sequence[Any]) -> Sequence[Any]:
+        if not isinstance(op, RegionOp):
+            return op.compute(self._xp, values)
+
+        def run(body: int, arguments: Sequence[Any]) -> Sequence[Any]:
+            self._bodies = count_body(self._bodies, MAX_ITERATIONS)
+            return self.run(op.body(body), arguments)
+
+        return [self._widen(r) for r in op.compute(self._xp, values, Runner(run, self.max_bytes))]
+
+    def _widen(self, value: Any) -> Any:
+        return map_arrays(value, _widened) if self._wide else value
+
+
+def _widened(array: Array) -> Array:
+    return array.astype(np.float64) if _is_float(array) else array
 
 
 def checked_parameter(op: ParameterOp, parameters: Callable[[str], Array]) -> Array:
@@ -113,22 +134,5 @@ def to_host(array: Array) -> Array:
     return array if type(array) is np.ndarray else array.get()
 
 
-def _widen(array: Array) -> Array:
-    return array.astype(np.float64) if _is_float(array) else array
-
-
 def _is_float(array: Array) -> bool:
     return is_float(element_of(array.dtype))
-
-
-def _with_last_uses(func: FuncOp) -> Iterator[tuple[Operation, list[SSAValue]]]:
-    """Each op with the values nothing reads after it."""
-    ops = list(func.body.block.ops)
-    last: dict[SSAValue, int] = {}
-    for index, op in enumerate(ops):
-        for value in (*op.operands, *op.results):
-            last[value] = index
-    dying: list[list[SSAValue]] = [[] for _ in ops]
-    for value, index in last.items():
-        dying[index].append(value)
-    return zip(ops, dying, strict=True)

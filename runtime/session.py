@@ -30,10 +30,11 @@ from ..errors import CompileError, UnsupportedError, escape_name
 from ..passes.specialize_shapes import dim_names, name_dims, specialize
 from ..universe import NNFUSE_UNIVERSE
 from .kernels import get_backend
-from .parameters import ModelParameters, open_model, open_parameters
+from .parameters import open_model, open_parameters
 from .program import Program
 from .reference import main_function, to_host, value_names
-from .sizes import MAX_BYTES, check_sizes
+from .routine import Limits
+from .sizes import MAX_BYTES, MAX_ITERATIONS, check_sizes
 from .tuning import METHOD, Progress, Tuner, silent
 from .tuning_cache import TuningCache
 from .values import as_value, check_held_dims, map_arrays, type_name
@@ -128,6 +129,7 @@ class Session:
         precision: str = "f32",
         parameters: str | None = None,
         max_bytes: int = MAX_BYTES,
+        max_iterations: int = MAX_ITERATIONS,
         max_programs: int = MAX_PROGRAMS,
         tune: bool = False,
         progress: Progress | None = None,
@@ -136,7 +138,8 @@ class Session:
 
         `device` is `cpu` or `cuda`; `precision` `f32` or (on cuda) `tf32`, `f16` or `bf16`: inputs and outputs stay
         f32, and so do the sums of products, softmax, norms and reductions inside. `parameters` overrides the IR's
-        parameter file; `max_bytes` limits every value's size. A session keeps the programs of the `max_programs` input
+        parameter file; `max_bytes` limits every value's size, `max_iterations` how often the bodies of loops and
+        branches run in one call. A session keeps the programs of the `max_programs` input
         shapes used last; that it drops one is logged as a warning. With `tune` (on cuda), the first run for some
         shapes times every way to compute each layer and keeps the fastest, also on disk (see tuning_cache.py);
         `progress` is told. Raises CompileError and UnsupportedError.
@@ -148,6 +151,7 @@ class Session:
             raise CompileError(f"max_programs must be positive, but is {max_programs}")
         self._tune, self._progress = tune, progress or silent
         self.device, self.precision, self.max_bytes = device, precision, max_bytes
+        self.max_iterations = max_iterations
         self._fuse, self._max_programs = fuse, max_programs
         self._backend = get_backend(device)
         self._context = new_context()
@@ -262,7 +266,7 @@ class Session:
             self._backend,
             self._prepared,
             self.precision,
-            self.max_bytes,
+            Limits(self.max_bytes, self.max_iterations),
         )
 
     def _values(self, inputs: bool) -> list[Value]:
@@ -376,8 +380,7 @@ def load(model: Any, context: Context, parameters: str | None = None) -> tuple[M
         return module, open_parameters(module, path.parent, parameters)
     if parameters is not None:
         raise CompileError("an ONNX model holds its parameters itself", hint="parameter files are for IR")
-    module, proto = open_model(model)
-    return module, ModelParameters(proto)
+    return open_model(model)
 
 
 def parse_file(path: Path, context: Context) -> ModuleOp:

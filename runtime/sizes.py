@@ -10,12 +10,22 @@ from xdsl.ir import Attribute
 
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.containers import ContainerOp
-from ..dialects.nn.types import Abstract, dims_of, element_type, format_dims, is_static, num_bytes, tensor
+from ..dialects.nn.types import Abstract, dims_of, format_dims, is_static, is_tensor, num_bytes, tensor
 from ..errors import CompileError
 from ..rewriting import node_name
 
 MAX_BYTES = 16 << 30
 """The default limit on a value's, and on the arena's, size in bytes."""
+
+MAX_ITERATIONS = 1_000_000
+"""The default limit on how often the bodies of a program's loops and branches run in one call: some seconds' worth."""
+
+
+def count_body(count: int, limit: int) -> int:
+    """`count` and one more; raises CompileError where that is over the limit: a loop may have no end."""
+    if count >= limit:
+        raise CompileError(f"its body has run {limit} times, which is the limit", hint="--max-iterations")
+    return count + 1
 
 
 def check_sizes(module: ModuleOp, max_bytes: int) -> None:
@@ -62,7 +72,7 @@ def check_sizes_of_run(op: NNOp, operands: Sequence[Any], max_bytes: int) -> Non
     if not host or all(is_static(r.type) for r in op.results):
         return
     known = [
-        Abstract(tensor(element_type(v.type), a.shape), a if i in host else None)
+        Abstract(tensor(v.type.element_type, a.shape), a if i in host else None) if is_tensor(v.type) else v.type
         for i, (v, a) in enumerate(zip(op.operands, operands, strict=True))
     ]
     try:

@@ -119,7 +119,7 @@ class Tuner:
         """The least time of a module of one call (and what prepares it), over the alternatives for that call."""
         program = Program(module, no_parameters, self.backend, {}, self.precision)
         frame = Frame(program)
-        timing = Timing(frame, weights)
+        timing = Timing(program.func, frame, weights)
         step = next((s for s in frame.steps if type(s.op) in self.backend.alternatives), None)
         if step is None:
             return timing.microseconds(), {}
@@ -149,12 +149,12 @@ class Tuner:
 class Timing:
     """Times a frame's calls on random data, in a captured graph of several launches with weights that rotate."""
 
-    def __init__(self, frame: Frame, weights: Sequence[int]):
+    def __init__(self, func: FuncOp, frame: Frame, weights: Sequence[int]):
         """`weights` are the arguments that a network would read from memory; what only they need runs once."""
         assert frame.backend.capture is not None and frame.backend.elapsed is not None
-        self.frame, self.capture, self.elapsed = frame, frame.backend.capture, frame.backend.elapsed
+        self.func, self.frame, self.capture, self.elapsed = func, frame, frame.backend.capture, frame.backend.elapsed
         xp = frame.xp
-        arguments = list(frame.program.func.body.block.args)
+        arguments = list(frame.program.plan.block.args)
         frame.bring([_random(xp, a) for a in arguments])
         rotating = [arguments[i] for i in weights]
         size = sum(num_bytes(w.type) or 0 for w in rotating)
@@ -172,8 +172,8 @@ class Timing:
     def truth(self) -> Array:
         """The frame's result in float64, by the ops' own meaning, for the first weights."""
         frame = self.frame
-        arrays = [frame.arrays[a].astype(np.float64) for a in frame.program.func.body.block.args]
-        (result,) = evaluate(frame.program.func, arrays, no_parameters, frame.xp, wide=True)
+        arrays = [frame.arrays[a].astype(np.float64) for a in frame.program.plan.block.args]
+        (result,) = evaluate(self.func, arrays, no_parameters, frame.xp, wide=True)
         return result
 
     def result(self) -> Array:

@@ -39,6 +39,7 @@ from .gemm import GemmOp, MatMulOp
 from .generate import EyeLikeOp, OneHotOp, RangeOp, TriluOp
 from .grid import AffineGridOp, GridSampleOp
 from .group_norm import GroupNormalizationOp
+from .if_op import IfOp
 from .index import GatherOp, SliceOp
 from .join import ConcatOp, SplitOp
 from .layout import ExpandOp, TileOp, TransposeOp
@@ -301,6 +302,7 @@ NN = Dialect(
         MelWeightMatrixOp,
         ResizeOp,
         FusedOp,
+        IfOp,
         YieldOp,
         SequenceEmptyOp,
         SequenceConstructOp,

@@ -45,7 +45,7 @@ def print_op(op: IRDLOperation, printer: Printer) -> None:
         value = op.properties.get(name)
         if name not in SEGMENTS and value is not None and value != prop.default_value:
             printer.print_string(f" {name}")
-            _print_value(value, printer)
+            print_value(value, printer)
     if op.attributes:
         printer.print_string(" ")
         printer.print_attr_dict(op.attributes)
@@ -64,7 +64,7 @@ def parse_op(cls: type[OpT], parser: Parser) -> OpT:
     """Parse what follows the op's name."""
     definition = cls.get_irdl_definition()
     groups = _parse_operands(definition, parser)
-    properties = _parse_properties(definition, parser)
+    properties = parse_properties(definition, parser)
     attributes = parser.parse_optional_attr_dict()
     parser.parse_punctuation(":")
     flat = [operand for group in groups for operand in group]
@@ -150,7 +150,8 @@ def _parse_types(parser: Parser, operand_count: int) -> tuple[list[Attribute], l
     return [type_] * operand_count, [type_]
 
 
-def _print_value(attribute: Attribute, printer: Printer) -> None:
+def print_value(attribute: Attribute, printer: Printer) -> None:
+    """Print what follows a property's name."""
     value: Any = attribute
     if isinstance(attribute, UnitAttr):
         return
@@ -173,7 +174,8 @@ def _print_value(attribute: Attribute, printer: Printer) -> None:
         printer.print_attribute(value)
 
 
-def _parse_properties(definition: OpDef, parser: Parser) -> dict[str, Attribute]:
+def parse_properties(definition: OpDef, parser: Parser) -> dict[str, Attribute]:
+    """Parse the properties, each once, in any order."""
     names = [n for n in definition.properties if n not in SEGMENTS]
     properties: dict[str, Attribute] = {}
     while (name := parser.parse_optional_keyword_in(names)) is not None:

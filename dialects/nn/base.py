@@ -18,7 +18,7 @@ from xdsl.dialects.builtin import (
     i64,
 )
 from xdsl.interfaces import HasCanonicalizationPatternsInterface, HasFolderInterface
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.irdl import IRDLOperation, OptionalDef, VariadicDef, traits_def
 from xdsl.parser import Parser
 from xdsl.pattern_rewriter import RewritePattern
@@ -184,11 +184,13 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
         *operands: SSAValue | Operation | Sequence[SSAValue] | None,
         result_types: Sequence[Attribute] | None = None,
         outputs: int | None = None,
+        regions: Sequence[Region] = (),
         **fields: FieldValue | None,
     ):
         """Build the op; without `result_types` they are inferred. Raises CompileError where the operands do not fit.
 
-        `outputs` is the number of results of an op with optional results; by default it has none of those.
+        `outputs` is the number of results of an op with optional results; by default it has none of those. `regions`
+        are its bodies (see regions.py).
         """
         definition = self.get_irdl_definition()
         names = {definition.accessor_names.get(n, (n, ""))[0]: n for n in definition.properties}
@@ -206,6 +208,7 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
             operands=given,
             result_types=group_results(definition, list(result_types or ())),
             properties={names.get(n, n): attribute(v) for n, v in fields.items() if v is not None},
+            regions=list(regions),
         )
         if results is None:
             # errors name no node yet: this op has no location, so whoever builds it names one

@@ -11,11 +11,18 @@ from nnfuse import Session
 from nnfuse.errors import CompileError, UnsupportedError
 from nnfuse.lowering import onnx_functions
 from nnfuse.lowering.onnx_check import check_support
-from nnfuse.lowering.onnx_files import weights
 from nnfuse.lowering.onnx_functions import FunctionExpander, ScopedNode
-from nnfuse.lowering.onnx_to_nn import expanded_nodes, import_model, op_classes
+from nnfuse.lowering.onnx_graphs import opsets_of, sorted_nodes
+from nnfuse.lowering.onnx_to_nn import import_model, import_with_weights, is_claimed, op_classes
 
 RANDOM = np.random.default_rng(0)
+
+
+def expanded_nodes(model):
+    """The nodes of a model's graph in order, calls of functions expanded that need no types for it."""
+    opsets = opsets_of(model)
+    return FunctionExpander(model, is_claimed).expand(ScopedNode(n, opsets) for n in sorted_nodes(model.graph))
+
 
 HEADER = '<ir_version: 10, opset_import: ["": 21, "own": 1]>'
 SCALE = """
@@ -156,7 +163,66 @@ def test_large_constants_of_functions_are_parameters(tmp_path):
     onnx.save(model, tmp_path / "m.onnx")
     x = RANDOM.standard_normal((3, 6)).astype(np.float32)
     np.testing.assert_allclose(Session(tmp_path / "m.onnx").run(None, {"x": x})[0], x @ weight @ weight, rtol=1e-4)
-    assert {n for n, _ in weights(model, (n.proto for n in expanded_nodes(model)))} == {"h/w", "y/w"}
+    assert import_with_weights(model)[1].keys() == {"h/w", "y/w"}
+
+
+BRANCHES = """
+<domain: "own", opset_import: ["": 21, "own": 1]>
+Choose <factor: float = 2.0> (a, c) => (y) {
+  x = Neg (a)
+  y = If (c) <
+    then_branch = t () => (p) { f = Constant <value_float: float = @factor> () q = own.Twice (x) p = Mul (q, f) },
+    else_branch = e () => (p) { q = Abs (x) p = own.Twice (q) }
+  >
+}
+<domain: "own", opset_import: ["": 21]>
+Twice (x) => (y) { y = Add (x, x) }
+"""
+
+
+def test_branches_in_functions(ort):
+    """Names in a branch stand for the function's values, not for those that the caller has of the same name."""
+    model = model_of(f"""{HEADER} g (float[N] x, bool c) => (float[N] y) {{
+        p = Exp (x)
+        q = own.Choose <factor = 3.0> (p, c)
+        f = own.Choose (q, c)
+        y = If (c) <
+            then_branch = t () => (r) {{ r = own.Choose <factor = 0.5> (f, c) }},
+            else_branch = e () => (s) {{ s = own.Twice (f) }}
+        >
+    }} {BRANCHES}""")
+    session = Session(model)
+    for cond in (True, False):
+        feeds = {"x": np.array([0.5, -1, 2], np.float32), "c": np.array(cond)}
+        np.testing.assert_allclose(session.run(None, feeds)[0], ort(model, feeds)[0], rtol=1e-6)
+
+
+def test_weights_in_branches_of_functions(tmp_path):
+    """Each call's and each branch's tensors have names of their own, which a file of IR finds again."""
+    tensors = [onnx.numpy_helper.from_array(RANDOM.standard_normal((6, 6)).astype(np.float32), "w") for _ in range(2)]
+    graphs = [
+        helper.make_graph(
+            [helper.make_node("MatMul", ["x", "w"], ["o"])], "b", [], [onnx.ValueInfoProto(name="o")], [t]
+        )
+        for t in tensors
+    ]
+    body = [helper.make_node("If", ["c"], ["y"], then_branch=graphs[0], else_branch=graphs[1])]
+    function = helper.make_function("own", "Dense", ["x", "c"], ["y"], body, [helper.make_opsetid("", 21)])
+    calls = [helper.make_node("Dense", [i, "c"], [o], domain="own", name=o) for i, o in (("x", "h"), ("h", "y"))]
+    infos = [helper.make_tensor_value_info(n, t, s) for n, t, s in (("x", 1, [3, 6]), ("c", 9, []))]
+    model = helper.make_model(
+        helper.make_graph(calls, "g", infos, [onnx.ValueInfoProto(name="y")]),
+        functions=[function],
+        opset_imports=[helper.make_opsetid("", 21), helper.make_opsetid("own", 1)],
+    )
+    onnx.save(model, tmp_path / "m.onnx")
+    (tmp_path / "m.mlir").write_text(str(import_model(model, "m.onnx", (tmp_path / "m.onnx").stat().st_size)))
+    x = RANDOM.standard_normal((3, 6)).astype(np.float32)
+    for cond, tensor in zip((True, False), tensors, strict=True):
+        w = onnx.numpy_helper.to_array(tensor)
+        for file in ("m.onnx", "m.mlir"):
+            (y,) = Session(tmp_path / file).run(None, {"x": x, "c": np.array(cond)})
+            np.testing.assert_allclose(y, x @ w @ w, rtol=1e-4, atol=1e-5)
 
 
 REFUSALS = {
@@ -187,12 +253,19 @@ REFUSALS = {
         "y: in the function 'own.F': the output 'y' is defined by no node",
     ),
     "unknown operator": ("[n] y = own.F (x)", "F (x) => (y) { y = Foo(x) }", None, r"Foo \(1, first n/y\)"),
-    "subgraph": (
+    "undefined value in a branch": (
         "[n] y = own.F (x)",
         "F (x) => (y) { c = Constant <value_int = 1> () b = Cast <to = 9> (c) "
-        "y = If (b) <then_branch = t () => (p) { p = Neg(x) }, else_branch = e () => (q) { q = Abs(x) }> }",
+        "y = If (b) <then_branch = t () => (p) { p = Neg(z) }, else_branch = e () => (q) { q = Abs(x) }> }",
         None,
-        "n: in the function 'own.F': y: If in a function is not supported",
+        "n: in the function 'own.F': p: the value 'z' is read, but nothing defines it",
+    ),
+    "recursion through a branch": (
+        "[n] y = own.F (x)",
+        "F (x) => (y) { c = Constant <value_int = 1> () b = Cast <to = 9> (c) "
+        "y = If (b) <then_branch = t () => (p) { p = own.F (x) }, else_branch = e () => (q) { q = Abs(x) }> }",
+        None,
+        "the function 'own.F' calls itself",
     ),
 }
 

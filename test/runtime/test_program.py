@@ -122,6 +122,15 @@ def test_inputs_are_never_written() -> None:
     np.testing.assert_array_equal((x, y), kept)
 
 
+def test_a_view_of_an_input_that_says_a_shape_is_not_written() -> None:
+    """Shape arithmetic runs on its own arrays: a reshaped input of it is a view of what the caller gave."""
+    n = np.array(4)
+    n.flags.writeable = False
+    graph = "g (int64 n, float[1] x) => (float[M] y) <int64[1] s = {1}> { t = Reshape(n, s)  y = Expand(x, t) }"
+    (y,) = Session(model_of(graph)).run(None, {"n": n, "x": np.ones(1, np.float32)})
+    assert y.tolist() == [1, 1, 1, 1]
+
+
 ODD_OUTPUTS: dict[str, tuple[str, Callable[[Any, Any], list[Any]]]] = {
     "an input": ("(float[4,6] x) => (float[4,6] x, float[4,6] z) { z = Neg(x) }", lambda x, w: [x, -x]),
     "an input alone": ("(float[4,6] x) => (float[4,6] x) { }", lambda x, w: [x]),

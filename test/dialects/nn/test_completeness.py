@@ -48,7 +48,7 @@ def names_in(method: Any) -> list[str]:
     """The parameters of `infer` or `evaluate` that stand for operands."""
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     names = [n for n, p in inspect.signature(method).parameters.items() if p.kind not in kinds]
-    return [n for n in names if n not in ("self", "xp")]
+    return [n for n in names if n not in ("self", "xp", "run")]
 
 
 @every_op
