@@ -55,6 +55,7 @@ from .logic import (
     OrOp,
     XorOp,
 )
+from .loop import LoopOp
 from .lp_pool import GlobalLpPoolOp, LpPoolOp
 from .non_max_suppression import NonMaxSuppressionOp
 from .norm import BatchNormalizationOp, InstanceNormalizationOp, LayerNormalizationOp, LRNOp
@@ -92,6 +93,7 @@ from .reshape import FlattenOp, ReshapeOp, SqueezeOp, UnsqueezeOp
 from .resize import ResizeOp
 from .roi_align import RoiAlignOp
 from .rotary import RotaryEmbeddingOp
+from .scan import ScanOp
 from .scatter import ScatterElementsOp, ScatterNDOp, TensorScatterOp
 from .select import CompressOp, NonZeroOp, UniqueOp
 from .sequence import (
@@ -303,6 +305,8 @@ NN = Dialect(
         ResizeOp,
         FusedOp,
         IfOp,
+        LoopOp,
+        ScanOp,
         YieldOp,
         SequenceEmptyOp,
         SequenceConstructOp,
