@@ -89,6 +89,12 @@ def _add_compilation(group: Any) -> None:
         metavar="BYTES",
         help="the limit on the size of a value and of the arena (default 16 GiB)",
     )
+    group.add_argument(
+        "--max-iterations",
+        type=_positive,
+        metavar="N",
+        help="how often the bodies of loops and branches may run in one call (default 1,000,000)",
+    )
 
 
 def _add_modes(group: Any) -> None:
@@ -133,7 +139,7 @@ def check_options(args: argparse.Namespace) -> None:
 def open_session(args: argparse.Namespace) -> Session:
     """The session that the options ask for."""
     from ..runtime.session import Session, new_context, parse_text
-    from ..runtime.sizes import MAX_BYTES
+    from ..runtime.sizes import MAX_BYTES, MAX_ITERATIONS
 
     return Session(
         parse_text(_read_stdin(), "stdin", new_context()) if args.model == "-" else args.model,
@@ -142,6 +148,7 @@ def open_session(args: argparse.Namespace) -> Session:
         precision=args.precision,
         parameters=args.parameters,
         max_bytes=args.max_bytes or MAX_BYTES,
+        max_iterations=args.max_iterations or MAX_ITERATIONS,
         tune=args.tune,
         progress=tuning_progress() if args.tune else None,
     )

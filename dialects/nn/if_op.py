@@ -18,7 +18,7 @@ from xdsl.irdl import (
 )
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern
 
-from ...errors import CompileError, escape_name
+from ...errors import CompileError, UnsupportedError, escape_name
 from .base import AnyTensor, Onnx, OnnxNode
 from .constant import constant_array
 from .region_patterns import inline_block
@@ -33,9 +33,9 @@ class IfOp(RegionOp):
     """What one of two bodies gives. ONNX If, https://onnx.ai/onnx/operators/onnx__If.html
 
     `cond` is a boolean of one element. A result's sizes that differ between the branches are `?`. Where the branches
-    give values of different ranks, or one of them cannot run on the shapes that there are, the other one is `assumed`
-    and that one is empty: to get there is an error, whose `reason` is told. (Exporters write such branches on shapes:
-    with those known, most conditions are constant.)
+    give values of different ranks, the first one is `assumed` to be taken; where one cannot run on the shapes that
+    there are (the `reason`), the other one is. What is not assumed is empty, and to get there is an error. (Exporters
+    write such branches on shapes: with those known, most conditions are constant.)
     """
 
     name = "nn.if"
@@ -82,8 +82,13 @@ class IfOp(RegionOp):
     def check_branch(self, index: int) -> None:
         """Raise CompileError where the other branch is the one that was assumed."""
         if self.assumed is not None and self._assumed(self.assumed) != index:
-            reason = self.reason.data if self.reason else "it is empty"
-            raise CompileError(f"the {BRANCHES[index]} branch is taken, which cannot run: {reason}")
+            taken = f"the {BRANCHES[index]} branch is taken"
+            if self.reason is not None:
+                raise CompileError(f"{taken}, which cannot run: {self.reason.data}")
+            raise UnsupportedError(
+                f"{taken}, which gives values of other ranks than the {self.assumed.data} branch",
+                hint="ranks must be known before a network runs",
+            )
 
     def assume(self, index: int, reason: str) -> None:
         """Empty the other branch than `index`, which cannot run for the `reason`."""
@@ -107,12 +112,13 @@ class IfOp(RegionOp):
         if (known := constant_array(cond)) is not None:
             return branches[0 if truth(known) else 1].inline()
         (then_, captures), (else_, others) = (branch.body([]) for branch in branches)
-        fields: dict[str, str] = {}
+        assumed = None
         try:
             _merged(*(region.block.last_op.operands for region in (then_, else_) if region.block.last_op))
-        except RankError as e:
-            else_, others, fields = Region(Block([YieldOp()])), [], {"assumed": "then", "reason": e.message}
-        return node.build(cls, cond, captures, others, regions=[then_, else_], outputs=branches[0].outputs, **fields)
+        except RankError:
+            else_, others, assumed = Region(Block([YieldOp()])), [], "then"
+        count = branches[0].outputs
+        return node.build(cls, cond, captures, others, regions=[then_, else_], outputs=count, assumed=assumed)
 
     @classmethod
     def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:

@@ -10,7 +10,7 @@ from xdsl.ir import Attribute, Region, SSAValue
 
 from ...errors import CompileError, UnsupportedError
 from .regions import RankError, RegionOp, Runner, Subgraph, covers, merge_types
-from .types import Array, as_tensor, dims_of, dtype_of, element_type, format_dims, tensor
+from .types import Array, as_tensor, dims_of, dtype_of, format_dims, is_tensor, tensor
 
 Types = list[Attribute]
 
@@ -92,7 +92,7 @@ def import_body(
 
 
 def _loosened(type_: Attribute) -> Attribute:
-    return tensor(element_type(type_), [None] * len(dims_of(type_)))
+    return tensor(type_.element_type, [None] * len(dims_of(type_))) if is_tensor(type_) else type_
 
 
 class Collected:

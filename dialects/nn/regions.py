@@ -20,7 +20,7 @@ from xdsl.printer import Printer
 from xdsl.traits import IsTerminator, Pure
 from xdsl.utils.exceptions import VerifyException
 
-from ...errors import CompileError
+from ...errors import CompileError, UnsupportedError
 from ...rewriting import node_name
 from .base import NNOp
 from .constant import ParameterOp
@@ -264,9 +264,9 @@ def truth(value: Array) -> bool:
 def merge_types(a: Attribute, b: Attribute, what: str = "the values") -> Attribute:
     """The type of a value that is of type `a` or `b`: sizes that differ are `?`; errors name the two as `what`."""
     if (joined := join_types(a, b)) is None:
-        tensors = is_tensor(a) and is_tensor(b)
-        kinds = f"have the element types {scalar_type(a)} and {scalar_type(b)}" if tensors else f"are {a} and {b}"
-        raise CompileError(f"{what} {kinds}")
+        if is_tensor(a) and is_tensor(b):
+            raise CompileError(f"{what} have the element types {scalar_type(a)} and {scalar_type(b)}")
+        raise UnsupportedError(f"{what} are of the types {a} and {b}")
     if is_unranked(joined):
         raise RankError(f"{what} have the ranks {len(dims_of(a))} and {len(dims_of(b))}")
     return joined

@@ -10,11 +10,11 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def
 from xdsl.pattern_rewriter import RewritePattern
 
-from ...errors import CompileError
+from ...errors import CompileError, UnsupportedError
 from .base import AnyTensor, NNOp, Onnx, OnnxNode, integer
 from .constant import constant_array
 from .shape import as_ints, count_of, normalize_axes
-from .types import Abstract, Array, Dims, dims_of, format_dims, product, static_dims, tensor
+from .types import Abstract, Array, Dims, dims_of, format_dims, product, tensor
 
 
 class ReshapingOp(NNOp):
@@ -152,8 +152,11 @@ class SqueezeOp(ReshapingOp):
 
     def target(self, axes: Sequence[int] | None, dims: Dims) -> Dims:
         """The dims that stay; raises CompileError where a removed one is not 1."""
+        if axes is None and None in dims:
+            what = f"without axes, the rank of the result depends on the sizes of {format_dims(dims)}"
+            raise UnsupportedError(what, hint="give axes, or declare the sizes")
         if axes is None:
-            return tuple(d for d in static_dims(dims) if d != 1)
+            return tuple(d for d in dims if d != 1)
         removed = normalize_axes(axes, len(dims))
         if any(dims[a] not in (1, None) for a in removed):
             raise CompileError(f"axes {list(axes)} of {format_dims(dims)} are not all of size 1")

@@ -97,3 +97,31 @@ func.func @near_miss(%c: tensor<i1>, %x: tensor<f32>) -> (tensor<f32>, tensor<f3
 // CHECK-LABEL: @near_miss
 // CHECK:         %r = nn.if cond %d : tensor<i1> then
 // CHECK:         %s = nn.if cond %false : tensor<i1> assumed = "then" then
+
+// A loop that never runs is its initial states; one that stacks slices, or runs, stays.
+func.func @loops(%c: tensor<i1>, %x: tensor<2xf32>) -> (tensor<2xf32>, tensor<2xf32>, tensor<0x2xf32>, tensor<2xf32>) {
+  %zero = nn.constant 0 : i64 as tensor<i64>
+  %one = nn.constant 1 : i64 as tensor<i64>
+  %false = nn.constant false as tensor<i1>
+  %r = nn.loop trip_count %zero : tensor<i64> run (%i : tensor<i64>, %go : tensor<i1>) carried (%a = %x : tensor<2xf32>) {
+    %v = nn.neg %a : tensor<2xf32>
+    nn.yield %go, %v : tensor<i1>, tensor<2xf32>
+  } : tensor<2xf32>
+  %s = nn.loop condition %false : tensor<i1> run (%j : tensor<i64>, %do : tensor<i1>) carried (%b = %x : tensor<2xf32>) {
+    %w = nn.neg %b : tensor<2xf32>
+    nn.yield %do, %w : tensor<i1>, tensor<2xf32>
+  } : tensor<2xf32>
+  %t = nn.loop trip_count %zero : tensor<i64> run (%k : tensor<i64>, %on : tensor<i1>) captures (%d = %x : tensor<2xf32>) {
+    nn.yield %on, %d : tensor<i1>, tensor<2xf32>
+  } : tensor<0x2xf32>
+  %u = nn.loop trip_count %one : tensor<i64> run (%l : tensor<i64>, %up : tensor<i1>) carried (%e = %x : tensor<2xf32>) {
+    %z = nn.neg %e : tensor<2xf32>
+    nn.yield %up, %z : tensor<i1>, tensor<2xf32>
+  } : tensor<2xf32>
+  func.return %r, %s, %t, %u : tensor<2xf32>, tensor<2xf32>, tensor<0x2xf32>, tensor<2xf32>
+}
+
+// CHECK-LABEL: @loops
+// CHECK:         %t = nn.loop
+// CHECK:         %u = nn.loop
+// CHECK:         func.return %x, %x, %t, %u
