@@ -36,7 +36,7 @@ VGG16 = ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3)
 """Filters of the 3x3 convolutions, pad 1, between 2x2 max pools; the input is 3x224x224."""
 
 D100_L14 = (2, 4, 8, 16, 32, 64, 128, 64, 32, 16, 8, 4, 2, 1)
-"""Filters of the 5x5 convolutions, no pad; the input is 32x1x100x100."""
+"""Filters of the 5x5 convolutions, pad 2; the input is 32x1x100x100."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,6 @@ def d100_layers() -> list[Layer]:
     layers: list[Layer] = []
     channels, size = 1, 100
     for filters in D100_L14:
-        size -= 4
         layers.append(Layer(f"5x5 {channels}->{filters} {size}x{size}", 32, filters, channels * 25, size * size))
         channels = filters
     return layers
@@ -166,10 +165,10 @@ def d100(batch: int = 32) -> onnx.ModelProto:
         weights += [
             numpy_helper.from_array(rng.standard_normal(filters, dtype=np.float32) / 8 + np.float32(0.2), f"b{n}")
         ]
-        nodes.append(helper.make_node("Conv", [value, f"w{n}", f"b{n}"], [f"c{n}"]))
+        nodes.append(helper.make_node("Conv", [value, f"w{n}", f"b{n}"], [f"c{n}"], pads=[2] * 4))
         nodes.append(helper.make_node("Relu", [f"c{n}"], [f"r{n}"]))
         value, channels = f"r{n}", filters
-    return model_of("d100", nodes, weights, (batch, 1, 100, 100), value, (batch, 1, 44, 44))
+    return model_of("d100", nodes, weights, (batch, 1, 100, 100), value, (batch, 1, 100, 100))
 
 
 def model_of(name: str, nodes: Any, weights: Any, x: Sequence[int], output: str, y: Sequence[int]) -> onnx.ModelProto:

@@ -2,11 +2,13 @@
 
     python bench/gpu_networks.py [--networks resnet50,...] [--precisions f16,tf32] [--batches 1,32] [--out FILE.json]
 
-Peers, channels_last: torch eager in a CUDA graph, and torch.compile (weights frozen, reduce-overhead) with --compile.
+Peers, channels_last: torch eager in a CUDA graph; torch.compile (weights frozen, reduce-overhead) with --compile; ONNX
+Runtime on CUDA (NHWC, CUDA graph, exhaustive search, bound to arrays on the device) where onnxruntime-gpu is installed.
 Every output is compared with a float64 run of the same network. Bytes are those that nnfuse's calls read and write by
 their types, in its IR. Times are microseconds of the device between events
 around one call, the median over rounds in which the peers take turns. Random weights; batch-norm statistics are those
-of random images, so that no activation overflows f16.
+of random images, so that no activation overflows f16. `--against FILE.json` says by how much nnfuse's times differ from
+those of an earlier run.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from statistics import median
 from typing import Any
 
 import cupy as cp
+import numpy as np
 import torch
 import torchvision
 from gpu_timing import bytes_moved
@@ -29,9 +32,15 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 import nnfuse
+
+try:
+    import onnxruntime
+except ImportError:
+    onnxruntime = None
 from nnfuse.runtime.kernels.cupy import library
 from nnfuse.runtime.tolerance import RELATIVE_L2
 
+Run = Callable[[], Any]
 DTYPES = {"f16": torch.float16, "bf16": torch.bfloat16, "tf32": torch.float32, "f32": torch.float32}
 ROUNDS, RUNS = 5, 20
 
@@ -56,13 +65,13 @@ def make_network(name: str) -> torch.nn.Module:
     return network.eval()
 
 
-def exported(network: torch.nn.Module, batch: int) -> bytes:
-    """The network as ONNX; its batch-norms stay."""
+def exported(network: torch.nn.Module, x: torch.Tensor) -> bytes:
+    """The network as ONNX, for inputs like `x`; its batch-norms stay."""
     stream = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            network, (torch.randn(batch, 3, 224, 224, device="cuda"),), stream, dynamo=False, do_constant_folding=False,
+            network, (x,), stream, dynamo=False, do_constant_folding=False,
             training=torch.onnx.TrainingMode.PRESERVE, input_names=["x"], output_names=["y"],
         )  # fmt: skip
     return stream.getvalue()
@@ -102,6 +111,37 @@ def compiled_peer(network: torch.nn.Module, x: torch.Tensor, precision: str) -> 
     return run
 
 
+def has_onnxruntime() -> bool:
+    """Whether ONNX Runtime is installed with CUDA."""
+    return onnxruntime is not None and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+def onnxruntime_peer(model: bytes, x: torch.Tensor, outputs: int) -> tuple[Run, torch.cuda.Stream]:
+    """ONNX Runtime on arrays of the device, as one CUDA graph, and the stream that it runs on."""
+    stream = torch.cuda.Stream()
+    provider = {
+        "enable_cuda_graph": "1", "prefer_nhwc": "1", "cudnn_conv_algo_search": "EXHAUSTIVE", "use_tf32": "1",
+        "user_compute_stream": str(stream.cuda_stream),
+    }  # fmt: skip
+    session = onnxruntime.InferenceSession(model, providers=[("CUDAExecutionProvider", provider)])
+    x = x.contiguous()
+    y = torch.empty((len(x), outputs), dtype=x.dtype, device="cuda")
+    binding, element = session.io_binding(), np.float16 if x.dtype == torch.float16 else np.float32
+    binding.bind_input("x", "cuda", 0, element, tuple(x.shape), x.data_ptr())
+    binding.bind_output("y", "cuda", 0, element, tuple(y.shape), y.data_ptr())
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+
+    def run(source: torch.Tensor = x) -> torch.Tensor:
+        session.run_with_iobinding(binding, options)  # reads `source`, which has to live as long
+        return y
+
+    for _ in range(3):
+        run()
+    torch.cuda.synchronize()
+    return run, stream
+
+
 def nnfuse_peer(
     model: bytes, x: torch.Tensor, precision: str, tune: bool, row: dict[str, Any], key: str
 ) -> Callable[[], Any]:
@@ -118,16 +158,16 @@ def nnfuse_peer(
     return lambda: session.run(None, feeds)[0]
 
 
-def times_in_turn(peers: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Microseconds per call of each, on the default stream."""
+def times_in_turn(peers: dict[str, Run], streams: dict[str, torch.cuda.Stream]) -> dict[str, float]:
+    """Microseconds per call of each, on its stream or the default one."""
     found: dict[str, list[float]] = {name: [] for name in peers}
     for round_ in range(ROUNDS + 1):
         for name, run in peers.items():
             for _ in range(RUNS):
                 start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-                start.record()
+                start.record(streams.get(name))
                 run()
-                stop.record()
+                stop.record(streams.get(name))
                 stop.synchronize()
                 if round_:
                     found[name].append(1e3 * start.elapsed_time(stop))
@@ -150,20 +190,25 @@ def measure(name: str, precision: str, batch: int, tune: bool, compile_: bool) -
         truth = network.double()(x.double())
     network = network.float()
     row: dict[str, Any] = {"network": name, "precision": precision, "batch": batch}
-    model = exported(network, batch)
+    model = exported(network, x)
     narrow = network.to(DTYPES[precision]).to(memory_format=torch.channels_last)
-    peers: dict[str, Callable[[], Any]] = {}
+    peers: dict[str, Run] = {}
+    streams: dict[str, torch.cuda.Stream] = {}
     if tune:
         peers["nnfuse untuned"] = nnfuse_peer(model, x, precision, False, row, "untuned_load_seconds")
     peers["nnfuse"] = nnfuse_peer(model, x, precision, tune, row, "load_seconds")
     peers["torch graph"] = torch_peer(narrow, x, precision)
     if compile_:
         peers["torch.compile"] = compiled_peer(narrow, x, precision)
+    if has_onnxruntime() and precision != "bf16":
+        moved = x.to(DTYPES[precision])
+        run, streams["ONNX Runtime"] = onnxruntime_peer(exported(narrow, moved), moved, truth.shape[1])
+        peers["ONNX Runtime"] = run
     row["errors"] = {peer: relative_error(run(), truth) for peer, run in peers.items()}
     row["output_std"] = float(truth.std())
-    row["times"] = times_in_turn(peers)
+    row["times"] = times_in_turn(peers, streams)
     row["bytes_per_second"] = 1e6 * row["bytes"] / row["times"]["nnfuse"]
-    row["ratio"] = row["times"]["nnfuse"] / min(t for peer, t in row["times"].items() if "nnfuse" not in peer)
+    row["ratio"] = row["times"]["nnfuse"] / min(t for peer, t in row["times"].items() if "torch" in peer)
     if row["errors"]["nnfuse"] > RELATIVE_L2[precision]:
         row["wrong"] = True
     return row
@@ -180,6 +225,14 @@ def print_row(row: dict[str, Any]) -> None:
     print(f"{where}  {times}  ratio {row['ratio']:.2f}  load {row['load_seconds']:.1f} s  {moved}{notes}", flush=True)
 
 
+def print_difference(row: dict[str, Any], earlier: list[dict[str, Any]]) -> None:
+    """One line for each row of an earlier run for the same network, precision and batch."""
+    for other in earlier:
+        if all(other[key] == row[key] for key in ("network", "precision", "batch")):
+            change = row["times"]["nnfuse"] / other["times"]["nnfuse"] - 1
+            print(f"{'':14} nnfuse took {other['times']['nnfuse']:.1f} us before: {change:+.1%}", flush=True)
+
+
 def main() -> None:
     """Measure, print, and write the figures where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -189,7 +242,9 @@ def main() -> None:
     parser.add_argument("--tune", action="store_true", help="tune nnfuse, and time it untuned too")
     parser.add_argument("--compile", action="store_true", help="time torch.compile too (up to a minute each)")
     parser.add_argument("--out", type=Path, help="write all figures to this JSON file")
+    parser.add_argument("--against", type=Path, help="a JSON file of an earlier run, to compare nnfuse's times with")
     options = parser.parse_args()
+    earlier = json.loads(options.against.read_text())["rows"] if options.against else []
     figures: dict[str, Any] = {"machine": library.describe() | {"torch": torch.__version__}, "rows": []}
     for name in options.networks.split(","):
         for precision in options.precisions.split(","):
@@ -200,6 +255,7 @@ def main() -> None:
                     print(f"{name} {precision} batch {batch} failed: {type(e).__name__}: {e}", flush=True)
                     continue
                 print_row(figures["rows"][-1])
+                print_difference(figures["rows"][-1], earlier)
                 torch.compiler.reset()
                 torch.cuda.empty_cache()
                 cp.get_default_memory_pool().free_all_blocks()

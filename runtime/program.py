@@ -73,6 +73,11 @@ class Program(Routine):
         """The calls of the first frame, in order."""
         return self._frames[0].steps
 
+    @property
+    def workspace(self) -> int:
+        """The bytes that the calls of one run need beside the arena, those of bodies not counted."""
+        return self._frames[0].scratch.size
+
 
 def check_elements(module: ModuleOp, backend: Backend) -> None:
     """Raise UnsupportedError where a value is of an element type that the backend's array module lacks."""
