@@ -2,9 +2,10 @@
 
     python bench/gpu_memory.py [--network resnet50] [--precision f16] [--batch 32] [--tune] [--out FILE.json]
 
-The network is exported from torchvision, as for gpu_networks.py. `pool` is what CuPy's pool holds after two calls, without what it
-keeps for later: parameters, arena, workspace, a buffer of each input, two of each result (ours and the caller's). `device` is all that the device
-has less than before: with CUDA's context, loaded kernels, and what cuBLASLt, cuDNN and CUDA graphs take themselves.
+The network is exported from torchvision, as for gpu_networks.py. `pool` is what CuPy's pool holds after two calls,
+without what it keeps for later: parameters, arena, workspace, a buffer of each input where the caller's array is not
+used itself, two of each result. `device` is all that the device has less than before: with loaded kernels, and what
+cuBLASLt, cuDNN and CUDA graphs take themselves.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import TYPE_CHECKING
 
 from xdsl.ir import SSAValue
@@ -12,7 +13,7 @@ from ..dialects.nn.types import Array, is_static
 
 if TYPE_CHECKING:
     from .frame import Frame
-    from .kernels import Recording
+    from .kernels import Backend, Recording
 
 ALIGNMENT = 16
 """Bytes that addresses which kernels are given must be multiples of: their widest loads."""
@@ -22,26 +23,42 @@ MOST_MOVES = 4
 
 
 class Place:
-    """A buffer that the graph was captured with, and the array that its kernels are given in its stead, if any."""
+    """Where a graph finds an input or puts a result: a buffer of its own, or the caller's array in its stead.
 
-    def __init__(self, own: Array, start: int, moves: int):
-        """`own` lies at the address `start`; `moves` is 0 where it may not be given another."""
-        self.own, self._start, self._at, self._left = own, start, start, moves
+    The buffer that it was captured with is given up for the first of these; another is made where one is needed again.
+    """
+
+    def __init__(self, backend: Backend, own: Array, moves: int):
+        """`moves` is 0 where `own` may not be given up."""
+        self.shape, self.dtype = own.shape, own.dtype
+        self._backend, self._left = backend, moves
+        self._own: Array | None = own
+        self._unused = True
+        self._start = self._at = backend.address(own)
 
     def is_now_at(self, graph: Recording, address: int) -> bool:
-        """Whether the graph's next launch uses the memory at `address`, not the own buffer, having been told so."""
+        """Whether the graph's next launch uses the memory at `address`, having been told so."""
         if self._at == address:
             return True
-        if self._left and address % ALIGNMENT == 0:
-            self._left -= 1
-            self._move(graph, address)
-            return True
-        if self._at != self._start:
-            self._move(graph, self._start)
-        return False
+        if not self._left or address % ALIGNMENT:
+            return False
+        if self._unused:
+            self._own = None  # only the capture has used it, on the stream that it was allocated for
+        self._left -= 1
+        self._move(graph, address)
+        return True
+
+    def own(self, graph: Recording) -> Array:
+        """The buffer of its own, which the graph's next launch uses."""
+        self._unused = False
+        if self._own is None:
+            self._own = self._backend.xp.empty(self.shape, self.dtype)
+        if self._at != (home := self._backend.address(self._own)):
+            self._move(graph, home)
+        return self._own
 
     def _move(self, graph: Recording, address: int) -> None:
-        graph.move(self._start, self.own.nbytes, address)
+        graph.move(self._start, self.dtype.itemsize * prod(self.shape), address)
         self._at = address
 
 
@@ -75,10 +92,10 @@ class CapturedRun:
         backend, xp, graph = self._frame.backend, self._frame.xp, self._graph
         for place, given in zip(self.inputs, inputs, strict=True):
             if not place.is_now_at(graph, backend.address(given)):
-                backend.copy(place.own, given)
-        results: list[Array] = [xp.empty(place.own.shape, place.own.dtype) for place in self.results]
+                backend.copy(place.own(graph), given)
+        results: list[Array] = [xp.empty(place.shape, place.dtype) for place in self.results]
         left = [
-            (place.own, result)
+            (place.own(graph), result)
             for place, result in zip(self.results, results, strict=True)
             if not place.is_now_at(graph, backend.address(result))
         ]
@@ -88,7 +105,7 @@ class CapturedRun:
         return results
 
     def _place(self, value: SSAValue, own: Array) -> Place:
-        return Place(own, self._frame.backend.address(own), MOST_MOVES * self._may_move(value, own))
+        return Place(self._frame.backend, own, MOST_MOVES * self._may_move(value, own))
 
     def _may_move(self, value: SSAValue, own: Array) -> bool:
         """Whether every call that touches a buffer may be given another address, and one caller's array takes it."""

@@ -158,8 +158,24 @@ def test_kernels_are_not_given_another_array_each_time() -> None:
     for _, _, found, expected in kept:
         np.testing.assert_array_equal(found[0], np.full((4, 6), expected, np.float32))
     (recording,) = recordings
-    assert set(recording.moves.values()) == {MOST_MOVES + 1}, "there, and back in the end"
-    assert all(start == to for (start, _), to in recording.places.items())
+    assert set(recording.moves.values()) == {MOST_MOVES + 1}, "there, and to a buffer of its own in the end"
+    given = {a.ctypes.data for x, y, found, _ in kept for a in (x, y, *found)}
+    assert len(recording.places) == 3 and not given & set(recording.places.values())
+
+
+def test_a_buffer_that_the_caller_stands_in_for_is_given_up() -> None:
+    """And made anew where an array comes that the graph cannot take."""
+    module = Parser(new_context(), MOVING).parse_module()
+    run_passes(module, "plan-memory")
+    program = Program(module, {}.__getitem__, backend(ReluOp, AddOp, MulOp))
+    x, y = aligned(np.ones((4, 6)), 0), aligned(np.ones((4, 6)), 0)
+    program.run([x, y])
+    (frame,) = program._frames
+    assert frame.captured is not None
+    assert [p._own is None for p in frame.captured.inputs] == [True, True]
+    found = program.run([aligned(np.full((4, 6), 3), 1), y])
+    assert [p._own is None for p in frame.captured.inputs] == [False, True]
+    np.testing.assert_array_equal(found[0], np.full((4, 6), 4, np.float32))
 
 
 def aligned(array: Any, off: int) -> Any:
