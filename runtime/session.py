@@ -162,10 +162,13 @@ class Session:
         name_dims(main_function(self.module))
         self._prepared: dict[str, Array] = {}
         self._programs: OrderedDict[Shapes, Program] = OrderedDict()
+        self._latest: tuple[Shapes, Program | None] = ((), None)
         self._lock = threading.Lock()
         self._inputs = self._values(inputs=True)
         self._types = list(main_function(self.module).function_type.inputs)
-        self._dtypes = [dtype_of(t.element_type) if is_tensor(t) else None for t in self._types]
+        self._array_type = self._backend.xp.ndarray
+        dtypes = [dtype_of(t.element_type) if is_tensor(t) else None for t in self._types]
+        self._expected = [(v.name, dtype) for v, dtype in zip(self._inputs, dtypes, strict=True)]
         self._outputs = self._values(inputs=False)
 
     def get_inputs(self) -> list[Value]:
@@ -183,13 +186,32 @@ class Session:
         is not is what it holds. Arrays stay on their device: with CuPy arrays fed, CuPy arrays come back. Raises
         CompileError where a feed is missing, unknown, or of another dtype, rank or size than the input.
         """
-        arrays, on_device = self.check_feeds(feeds)
-        program = self.program(self.shapes_of(arrays))
         chosen = None if output_names is None else self._chosen(output_names)
-        results = program.run([map_arrays(a, self._backend.asarray) for a in arrays])
+        if (plain := self._plain(feeds)) is not None:
+            shapes, arrays = plain
+            results, on_device = self.program(shapes).run(arrays), True
+        else:
+            arrays, on_device = self.check_feeds(feeds)
+            program = self.program(self.shapes_of(arrays))
+            results = program.run([map_arrays(a, self._backend.asarray) for a in arrays])
         picked = results if chosen is None else [results[i] for i in chosen]
         given = picked if on_device else [map_arrays(r, to_host) for r in picked]
         return [list(cast(Any, r)) if isinstance(r, tuple) else r for r in given]
+
+    def _plain(self, feeds: Mapping[str, Any]) -> tuple[Shapes, list[Array]] | None:
+        """The inputs' shapes and arrays where these need no conversion and nothing is to be said of them; else None.
+
+        This and what follows stands between the caller and the device in every call: it is written to be short.
+        """
+        shapes: list[tuple[int, ...]] = []
+        arrays: list[Array] = []
+        for name, dtype in self._expected:
+            array: Any = feeds.get(name)
+            if type(array) is not self._array_type or array.dtype != dtype or not array.flags.c_contiguous:
+                return None
+            shapes.append(array.shape)
+            arrays.append(array)
+        return (tuple(shapes), arrays) if 0 < len(arrays) == len(feeds) else None
 
     def shapes_of(self, arrays: Sequence[Any]) -> Shapes:
         """The shape of each input that is a tensor; None for the others, on whose sizes no program depends."""
@@ -200,6 +222,9 @@ class Session:
 
         A program that is dropped still runs to its end where it is running.
         """
+        latest, program = self._latest
+        if latest == shapes and program is not None:
+            return program
         key = tuple(None if s is None else tuple(s) for s in shapes)
         with self._lock:
             if key not in self._programs:
@@ -207,6 +232,7 @@ class Session:
                 self._make_room()
                 self._programs[key] = program
             self._programs.move_to_end(key)
+            self._latest = key, self._programs[key]
             return self._programs[key]
 
     def _make_room(self) -> None:
@@ -296,15 +322,6 @@ class Session:
 
     def check_feeds(self, feeds: Mapping[str, Any]) -> tuple[list[Any], bool]:
         """The feeds in the order of the inputs, and whether any array is on the device; see `run` and values.py."""
-        plain: list[Any] = [feeds.get(v.name) for v in self._inputs]
-        array_type = self._backend.xp.ndarray
-        if (
-            plain
-            and len(feeds) == len(plain)
-            and None not in self._dtypes
-            and all(type(a) is array_type and a.dtype == d for a, d in zip(plain, self._dtypes, strict=True))
-        ):
-            return plain, array_type is not np.ndarray  # nothing to convert, and nothing to say
         given = {self.find_input(name).name: value for name, value in feeds.items()}
         known = [v.name for v in self._inputs]
         if missing := [n for n in known if n not in given]:
