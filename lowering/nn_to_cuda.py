@@ -21,7 +21,7 @@ from ..dialects.nn.gemm import GemmOp
 from ..dialects.nn.layout import TransposeOp
 from ..dialects.nn.types import dims_of, dtype_of, element_type, static_dims
 from .calls import Calls, apply_lowerings
-from .tensor_cores import CHANNELS, TensorCoreLowering, call_of, explicit_window, padded_operands
+from .tensor_cores import CHANNELS, PACK_BYTES, TensorCoreLowering, call_of, filled_operands
 
 TILE = 64
 """Rows and filters of the kernel's largest tile."""
@@ -31,9 +31,6 @@ MOST_TILES = 264
 
 MOST_WORK = 10**9
 """Floating-point operations that the kernel's small tiles do in about 5 us; a library's larger ones are faster."""
-
-PACK_BYTES = 16
-"""The filters of a position are written in packs of this size."""
 
 
 class LowerConvToCuda(TensorCoreLowering):
@@ -59,7 +56,7 @@ class LowerConvToCuda(TensorCoreLowering):
 
     def lower(self, op: ConvOp, calls: Calls) -> SSAValue:
         """See the class."""
-        x, w = padded_operands(op, calls)
+        x, w, window = filled_operands(op, calls)
         fits = op.residual is None or op.residual.type == op.result.type
         y = calls.add(
             CudaConvOp(
@@ -67,7 +64,7 @@ class LowerConvToCuda(TensorCoreLowering):
                 w,
                 op.bias,
                 op.residual if fits else None,
-                **explicit_window(op),
+                **window,
                 activation=op.activation if fits else None,
                 plan=plan_of(op),
             )

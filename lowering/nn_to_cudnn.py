@@ -17,7 +17,7 @@ from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.elementwise import AddOp
 from ..dialects.nn.types import Dims, dims_of, dtype_of, element_type
 from .calls import Calls, apply_lowerings
-from .tensor_cores import TensorCoreLowering, call_of, explicit_window, padded_operands
+from .tensor_cores import TensorCoreLowering, call_of, filled_operands
 
 
 class LowerConvToCudnn(TensorCoreLowering):
@@ -45,7 +45,7 @@ class LowerConvToCudnn(TensorCoreLowering):
 
     def lower(self, op: ConvOp, calls: Calls) -> SSAValue:
         """See the class."""
-        x, w = padded_operands(op, calls)
+        x, w, window = filled_operands(op, calls)
         fits = op.residual is None or op.residual.type == op.result.type
         ends = fits and may_end_with(op.activation)
         _, spelling, plan = [*call_of(op).split(":", 2), "", ""][:3]
@@ -56,7 +56,7 @@ class LowerConvToCudnn(TensorCoreLowering):
                 op.bias,
                 op.residual if fits else None,
                 group=op.group,
-                **explicit_window(op),
+                **window,
                 activation=op.activation if ends else None,
                 spelling=spelling or default_spelling(op, ends),
                 plan=plan or None,

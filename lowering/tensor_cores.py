@@ -11,7 +11,8 @@ from ..dialects.nn.base import NNOp, integer
 from ..dialects.nn.channels import is_channels_last
 from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.pad import PadOp
-from ..dialects.nn.types import dims_of, element_type, static_dims
+from ..dialects.nn.types import dims_of, dtype_of, element_type, static_dims
+from ..dialects.nn.windows import Window
 from .calls import Calls, Lowering
 
 CALL = "nn.call"
@@ -19,6 +20,9 @@ CALL = "nn.call"
 
 CHANNELS = 4
 """A product's few input channels (an image's 3) are padded to a multiple of this: fast kernels want so."""
+
+PACK_BYTES = 16
+"""What a kernel loads at once: a position's channels, and the filters of one of the result, are best a multiple."""
 
 
 class TensorCoreLowering(Lowering):
@@ -43,23 +47,59 @@ def call_of(op: NNOp) -> str:
     return chosen.data if isinstance(chosen, StringAttr) else ""
 
 
-def padded_operands(op: ConvOp, calls: Calls) -> tuple[SSAValue, SSAValue]:
-    """x and w of a convolution; zeros fill up the input channels of both, unless they are in groups."""
+def filled_operands(op: ConvOp, calls: Calls) -> tuple[SSAValue, SSAValue, dict[str, Any]]:
+    """x and w of a convolution, of enough channels, and the fields that say where its windows lie, pads by number.
+
+    Zeros fill up the input channels of both, unless they are in groups; a pair of columns that windows pass two at a
+    time is then one column of all its channels, where that makes a pack of them.
+    """
+    window = op.window(dims_of(op.x.type), dims_of(op.w.type))
     x, w = op.x, op.w
     if integer(op.group) == 1 and (missing := -static_dims(dims_of(x.type))[-1] % CHANNELS):
-        return _padded(x, missing, calls), _padded(w, missing, calls)
-    return x, w
+        x, w = _padded(x, missing, calls), _padded(w, missing, calls)
+    if integer(op.group) == 1 and (pairs := _pairs(window, x)) is not None:
+        x, w = _paired(x, calls), _paired(_widened(w, *_halves(window), calls), calls)
+        window = pairs
+    fields = {"pads": [*window.before, *window.after], "strides": window.strides, "dilations": window.dilations}
+    return x, w, {"layout": op.layout, **fields}
 
 
-def explicit_window(op: ConvOp) -> dict[str, Any]:
-    """The fields of a convolution that say where its windows lie, pads by number."""
-    window = op.window(dims_of(op.x.type), dims_of(op.w.type))
-    return {
-        "layout": op.layout,
-        "pads": [*window.before, *window.after],
-        "strides": window.strides,
-        "dilations": window.dilations,
-    }
+def _halves(window: Window) -> tuple[int, int]:
+    """The columns of zeros before and after a filter with which it starts, and ends, between pairs of columns."""
+    before = window.before[-1] % 2
+    return before, (window.kernel[-1] + before) % 2
+
+
+def _pairs(window: Window, x: SSAValue) -> Window | None:
+    """The window over pairs of columns, where they make a pack, it passes them pair by pair, and none is cut in two."""
+    dims = static_dims(dims_of(x.type))
+    width, channels = dims[-2:]
+    fills = 2 * channels * dtype_of(element_type(x.type)).itemsize == PACK_BYTES
+    if not fills or len(window.kernel) != 2 or window.strides[1] != 2 or window.dilations[1] != 1 or width % 2:
+        return None
+    _, positions = static_dims(window.output(dims[1:3]))
+    kernel, before = (window.kernel[1] + sum(_halves(window))) // 2, (window.before[1] + 1) // 2
+    after = positions - 1 + kernel - width // 2 - before  # not negative: a window leaves out one column at most
+    return Window(
+        kernel=(window.kernel[0], kernel),
+        strides=(window.strides[0], 1),
+        dilations=window.dilations,
+        before=(window.before[0], before),
+        after=(window.after[0], after),
+    )
+
+
+def _paired(value: SSAValue, calls: Calls) -> SSAValue:
+    """A tensor [.., columns, channels] as [.., columns / 2, 2 * channels]."""
+    *outer, columns, channels = static_dims(dims_of(value.type))
+    return calls.reshape(value, (*outer, columns // 2, 2 * channels))
+
+
+def _widened(w: SSAValue, before: int, after: int, calls: Calls) -> SSAValue:
+    """Filters with columns of zeros."""
+    if not before + after:
+        return w
+    return calls.add(PadOp(w, calls.ints([0, 0, before, 0, 0, 0, after, 0]), None, None))
 
 
 def _padded(value: SSAValue, count: int, calls: Calls) -> SSAValue:

@@ -30,6 +30,16 @@ func.func @stem(%x: tensor<1x8x8x3xf16>, %w: tensor<32x3x3x3xf16>) -> tensor<1x6
   func.return %y : tensor<1x6x6x32xf16>
 }
 
+// Windows that pass columns two by two see pairs of them, of eight channels: a column of zeros before the filter.
+// CHECK-LABEL: func.func @pairs
+// CHECK: %[[X:.*]] = nn.reshape {{.*}} -> tensor<1x8x4x8xf16>
+// CHECK: %[[W:.*]] = nn.reshape {{.*}} -> tensor<32x3x2x8xf16>
+// CHECK: cuda.conv %[[X]], %[[W]] layout = "nhwc" strides [2, 1] pads [1, 1, 1, 0] dilations [1, 1] :
+func.func @pairs(%x: tensor<1x8x8x3xf16>, %w: tensor<32x3x3x3xf16>) -> tensor<1x4x4x32xf16> {
+  %y = nn.conv %x, %w strides [2, 2] pads [1, 1, 1, 1] layout = "nhwc" : (tensor<1x8x8x3xf16>, tensor<32x3x3x3xf16>) -> tensor<1x4x4x32xf16>
+  func.return %y : tensor<1x4x4x32xf16>
+}
+
 // A residual of other dims is added, and the activation comes after it.
 // CHECK-LABEL: func.func @broadcast
 // CHECK: %[[Y:.*]] = cuda.conv %x, %w
