@@ -33,12 +33,17 @@ MOST_WORK = 10**9
 """Floating-point operations that the kernel's small tiles do in about 5 us; a library's larger ones are faster."""
 
 
+FEW_FILTERS, LITTLE_K = 64, 1024
+"""Filters, and bytes of each, that stay in shared memory: then any number of positions is better than by a library."""
+
+
 class LowerConvToCuda(TensorCoreLowering):
     """`nn.conv x, w bias b residual r activation = relu` -> `cuda.conv` of the same, with explicit pads
 
     In layout nhwc only, with two spatial dims and one group, and where the result has few tiles (batch 1, late
-    layers): larger ones are better by a library. f32 is rounded to TF32, so it is lowered only where that is allowed.
-    Input channels that are no multiple of 4 are padded with zeros, and so are the filters, as weights.
+    layers): larger ones are better by a library, unless few filters see few channels (the first layer). f32 is rounded
+    to TF32, so it is lowered only where that is allowed. Input channels that are no multiple of 4 are padded with
+    zeros, and so are the filters, as weights.
     """
 
     OP: ClassVar[type[NNOp]] = ConvOp
@@ -52,6 +57,8 @@ class LowerConvToCuda(TensorCoreLowering):
             return f"it has {len(x) - 2} spatial dim(s) and {integer(op.group)} group(s)"
         if None in (*x, *w) or 0 in (*x, *w):
             return "its dims are not known, or 0"
+        if _stays_in_shared_memory(op):
+            return refuse_by_choice(op)
         return refuse_by_size(op, prod(static_dims(dims_of(op.result.type))[:3]), w[0] or 0, prod(static_dims(w[1:])))
 
     def lower(self, op: ConvOp, calls: Calls) -> SSAValue:
@@ -114,12 +121,29 @@ def plan_of(op: NNOp) -> str | None:
     return call_of(op).partition(":")[2] or None
 
 
+def _stays_in_shared_memory(op: ConvOp) -> bool:
+    """Whether few filters see few channels; a column of zeros may be added to the filters."""
+    filters, height, width, channels = static_dims(dims_of(op.w.type))
+    itemsize = dtype_of(element_type(op.w.type)).itemsize
+    filled = -(-channels // CHANNELS) * CHANNELS
+    little = height * (width + 1) * filled * itemsize <= LITTLE_K
+    return (
+        filters <= FEW_FILTERS and channels * itemsize <= PACK_BYTES and little and not filters * itemsize % PACK_BYTES
+    )
+
+
+def refuse_by_choice(op: NNOp) -> str | None:
+    """What a tuner chose otherwise."""
+    chosen = call_of(op)
+    return f"{chosen} computes it" if chosen and not chosen.startswith("cuda") else None
+
+
 def refuse_by_size(op: NNOp, rows: int, filters: int, inner: int) -> str | None:
     """What was chosen otherwise, or is larger than the kernel is made for."""
     if filters * dtype_of(element_type(op.results[0].type)).itemsize % PACK_BYTES:
         return f"{filters} filters are no multiple of {PACK_BYTES} bytes"
-    if chosen := call_of(op):
-        return None if chosen.startswith("cuda") else f"{chosen} computes it"
+    if call_of(op):
+        return refuse_by_choice(op)
     tiles = -(-rows // TILE) * -(-filters // TILE)
     if tiles > MOST_TILES:
         return f"{tiles} tiles are better by a library"

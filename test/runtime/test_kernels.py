@@ -491,11 +491,38 @@ CUDA_CONV = {
 }
 
 
+RESIDENT = [
+    (plan, filters, dtype, channels, residual, fields)
+    for plan, filters in (("64x64", 40), ("128x64", 64), ("64x32", 24), ("128x32", 16))
+    for dtype, channels, residual, fields in (
+        ("float16", 8, True, {"pads": [1, 1, 1, 1], "activation": RELU}),
+        ("bfloat16", 4, False, {"pads": [2, 1, 0, 1], "dilations": [1, 2]}),
+        ("float16", 4, False, {"strides": [1, 2], "activation": RELU}),
+        ("float32", 4, True, {"pads": [1, 1, 1, 1]}),
+    )
+]
+
+
+@pytest.mark.parametrize("backend", [CUDA], indirect=True)
+@pytest.mark.parametrize(("plan", "filters", "dtype", "channels", "residual", "fields"), RESIDENT)
+def test_filters_that_stay_in_shared_memory(
+    backend: Backend, plan: str, filters: int, dtype: str, channels: int, residual: bool, fields: Any
+) -> None:
+    """With more tiles than blocks, so that each block walks over several."""
+    shapes = (6, channels, 79, 73), (filters, channels, 3, 3)
+    check_cuda_conv(backend, *convolution(*shapes, dtype, residual, CudaConvOp, plan=f"{plan}/resident", **fields))
+
+
 @pytest.mark.parametrize("name", CUDA_CONV)
 def test_cuda_conv(backend: Backend, name: str) -> None:
-    op, arrays = CUDA_CONV[name]
+    check_cuda_conv(backend, *CUDA_CONV[name])
+
+
+def check_cuda_conv(backend: Backend, op: CudaConvOp, arrays: Any) -> None:
+    """Against float64; over its residual too."""
+    dtype = dtype_of(element_type(op.x.type)).name
     single = "tf32" if backend.name == "cuda" else "f32"
-    precision = {"float16": "f16", "bfloat16": "bf16"}.get(name.split()[-1], single)
+    precision = {"float16": "f16", "bfloat16": "bf16"}.get(dtype, single)
     (result,), (expected,) = run(backend, op, arrays), truth(op, arrays)
     assert relative_l2(result.astype(np.float64), expected) <= RELATIVE_L2[precision]
     if op.residual is not None:

@@ -6,36 +6,14 @@
 // it, to which all send their parts.
 //
 // The kernel may start before the one before it ends: weights (EARLY) are loaded at once, all else after the wait.
-// Macros: NAME, TYPE, MMA, ROUND, ACTIVATE, PIECE (elements of k that lie together), and those above.
-typedef unsigned int u32;
-
-struct alignas(16) Chunk { TYPE v[16 / sizeof(TYPE)]; };
-constexpr int THREADS = 32 * WARPS_M * WARPS_N, PER_CHUNK = 16 / sizeof(TYPE), UNIT = 8 * PER_CHUNK;
+// Macros: NAME, TYPE, MMA, ROUND, ACTIVATE, PIECE, and those above. It stands behind tensor_core.cu.
+constexpr int THREADS = 32 * WARPS_M * WARPS_N;
 constexpr int ROWS = THREADS / 8, A_ROWS = (BM + ROWS - 1) / ROWS, B_ROWS = (BN + ROWS - 1) / ROWS;
 constexpr int M_FRAGMENTS = BM / WARPS_M / 16, N_FRAGMENTS = BN / WARPS_N / 8;
 constexpr int STAGE_BYTES = (BM + BN) * 128, STAGED = BN + 8;
 constexpr int OWN_ROWS = BM / SPLIT, PER_ROW = BN / PER_CHUNK;
 constexpr int ITEMS = (OWN_ROWS * PER_ROW + THREADS - 1) / THREADS;
-constexpr int PIECES = PER_CHUNK / PIECE, PIECE_BYTES = PIECE * sizeof(TYPE);
 
-__device__ __forceinline__ void copy_async(u32 to, const void* from, bool seen) {
-  if (PIECE_BYTES == 16)
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(seen ? 16 : 0) : "memory");
-  else
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(to), "l"(from), "n"(PIECE_BYTES),
-                 "r"(seen ? PIECE_BYTES : 0) : "memory");
-}
-__device__ __forceinline__ void load_matrices(u32 (&r)[4], u32 at) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(at) : "memory");
-}
-__device__ __forceinline__ void multiply(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-  asm(MMA " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-// Where a 16-byte chunk of a tile's row lies: rows are 128 bytes, their chunks permuted so that no two of 8 rows collide.
-__device__ __forceinline__ u32 place(int row, int chunk) { return row * 128 + ((chunk ^ (row & 7)) << 4); }
 // Two sums into the shared memory of a block of the cluster.
 __device__ __forceinline__ void put(u32 at, int rank, float v0, float v1) {
 #if SPLIT > 1

@@ -29,12 +29,12 @@ from ....dialects.nn.conv import ConvOp
 from .. import Alternatives, Bind
 from . import copies
 from .conv import bind_depthwise
+from .cuda_conv import bind_cuda_conv, other_cuda_plans
 from .cudnn import bind_conv, other_plans
 from .elementwise import bind_clip, bind_elementwise
 from .fused import bind_fused
 from .gemm import bind_gemm, other_algorithms
 from .im2col import bind_im2col
-from .implicit_gemm import bind_cuda_conv, other_cuda_plans
 from .norm import bind_batch_normalization, bind_lrn
 from .operands import guarded
 from .pack import bind_pack

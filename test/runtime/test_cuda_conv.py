@@ -9,8 +9,11 @@ from xdsl.parser import Parser
 
 from nnfuse.dialects.cuda import CudaConvOp
 from nnfuse.errors import CompileError
-from nnfuse.runtime.kernels.cupy import implicit_gemm, library
-from nnfuse.runtime.kernels.cupy.implicit_gemm import Plan, Problem, check, may_load_early, plan_of, plans
+from nnfuse.runtime.kernels.cupy import library
+from nnfuse.runtime.kernels.cupy.cuda_conv import check, may_load_early, plan_of, plans, problem_of
+from nnfuse.runtime.kernels.cupy.implicit_gemm import Plan
+from nnfuse.runtime.kernels.cupy.products import Problem
+from nnfuse.runtime.kernels.cupy.resident_gemm import ResidentPlan
 from nnfuse.runtime.reference import main_function
 from nnfuse.runtime.session import new_context, run_passes
 
@@ -73,20 +76,29 @@ PROBLEMS = [Problem(3136, 64, 1), Problem(49, 512, 72), Problem(1, 1000, 32), Pr
 def test_plans_are_what_the_device_can_run(problem: Problem, device: library.Device) -> None:
     found = plans(problem, device)
     assert found and len(set(found)) == len(found)
-    assert all(p.shared_bytes(problem) <= device.shared_bytes and p.split <= problem.units for p in found)
-    assert device.since_hopper or {p.split for p in found} == {1}
+    assert all(p.shared_bytes(problem) <= device.shared_bytes for p in found)
+    splits = {p.split for p in found if isinstance(p, Plan)}
+    assert max(splits) <= problem.units and (device.since_hopper or splits == {1})
     assert [p.microseconds(problem) for p in found] == sorted(p.microseconds(problem) for p in found)
 
 
 def test_few_tiles_share_their_sums() -> None:
-    assert plans(PROBLEMS[1], H100)[0].split == 8
-    assert plans(PROBLEMS[0], H100)[0].split == 1
+    assert str(plans(PROBLEMS[1], H100)[0]).endswith("/8")
+    assert str(plans(PROBLEMS[0], H100)[0]).endswith("/1")
+
+
+def test_filters_stay_where_they_are_few_and_positions_many() -> None:
+    stem = Problem(32 * 112 * 112, 64, 4)
+    assert isinstance(plans(stem, H100)[0], ResidentPlan)
+    assert all(p.tile[1] >= 64 for p in plans(stem, H100) if isinstance(p, ResidentPlan))
+    for other in (Problem(3136, 128, 4), Problem(3136, 64, 9)):
+        assert not any(isinstance(p, ResidentPlan) for p in plans(other, H100))
 
 
 def test_the_plan_of_the_text_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "device", lambda: H100)
     assert plan_of(convolution(fields='plan = "16x32/1"')) == Plan((16, 32), 1)
-    assert str(plan_of(convolution())) == str(plans(implicit_gemm.problem_of(convolution()), H100)[0])
+    assert str(plan_of(convolution())) == str(plans(problem_of(convolution()), H100)[0])
     with pytest.raises(CompileError, match=r"^%y: cuda.conv has no plan '16x16/3' \(for example \d+x\d+/1\)$"):
         plan_of(convolution(fields='plan = "16x16/3"'))
 

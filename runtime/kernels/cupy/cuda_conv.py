@@ -1,0 +1,133 @@
+"""`cuda.conv`: convolutions by our own kernels of implicit GEMM on tensor cores; which of them, and by which plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from ....dialects.cuda import CudaConvOp
+from ....dialects.nn.base import text
+from ....dialects.nn.constant import is_stored
+from ....dialects.nn.types import Array
+from ....errors import CompileError
+from ....rewriting import node_name
+from .. import Attributes, Kernel, KernelContext
+from . import expressions, library, source
+from .elementwise import activation_expression
+from .implicit_gemm import Plan, implicit_plans
+from .launch import ADDRESS, NUMBER, OverlappedKernel
+from .operands import tensor_of
+from .products import ROW_BYTES, Problem
+from .resident_gemm import ResidentPlan, resident_plans
+
+COMMON = Path(__file__).with_name("tensor_core.cu")
+
+MOST_TRIED = 8
+"""How many plans are worth timing: on ResNet-50's layers the fastest was always among these, or within a tenth."""
+
+_MMA = {
+    "float16": "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32",
+    "bfloat16": "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",
+    "float32": "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32",
+}
+_ROUND = {"float32": 'asm("cvt.rna.tf32.f32 %0, %0;" : "+r"(r))'}
+
+
+def plans(problem: Problem, device: library.Device) -> list[Plan | ResidentPlan]:
+    """All that a device can run, the fastest by estimate first."""
+    known = [*implicit_plans(problem, device.since_hopper), *resident_plans(problem)]
+    fitting = [p for p in known if p.shared_bytes(problem) <= device.shared_bytes]
+    return sorted(fitting, key=lambda p: p.microseconds(problem))
+
+
+def problem_of(op: CudaConvOp) -> Problem:
+    """The product that computes an op."""
+    x, w, out = (tensor_of(v).dims for v in (op.x, op.w, op.result))
+    window, unit = op.window(x, w), ROW_BYTES // source.itemsize(tensor_of(op.w).dtype)
+    rows, inner = prod(out[:3]), prod(w[1:])
+    values = (rows, out[3], inner, x[3], w[2], *x[1:3], *out[1:3], *window.strides, *window.before, *window.dilations)
+    names = ["M", "N", "K", "C", "S", "H", "W", "OH", "OW", "STEP_H", "STEP_W", "PAD_H", "PAD_W", "APART_H", "APART_W"]
+    return Problem(rows, out[3], -(-inner // unit), dict(zip(names, values, strict=True)))
+
+
+def bind_cuda_conv(op: CudaConvOp, context: KernelContext) -> Kernel:
+    """The op's own plan, or the one that is estimated to be the fastest."""
+    return conv_kernel(op, plan_of(op))
+
+
+def other_cuda_plans(op: CudaConvOp, context: KernelContext) -> Iterator[tuple[Attributes, Kernel]]:
+    """The plans worth timing: the property that chooses one, and its kernel."""
+    for plan in plans(problem_of(op), library.device())[:MOST_TRIED]:
+        yield {"plan": str(plan)}, conv_kernel(op, plan)
+
+
+def plan_of(op: CudaConvOp) -> Plan | ResidentPlan:
+    """The plan that an op names, or the best estimate; raises CompileError where there is none of that name."""
+    known = plans(problem_of(op), library.device())
+    if op.plan is None:
+        return known[0]
+    for plan in known:
+        if str(plan) == text(op.plan):
+            return plan
+    raise CompileError(f"{op.name} has no plan '{text(op.plan)}'", node_name(op), f"for example {known[0]}")
+
+
+def check(op: CudaConvOp) -> tuple[int, str]:
+    """How many elements of k lie together, and the activation in C; raises CompileError where there is no kernel."""
+    x, w = tensor_of(op.x), tensor_of(op.w)
+    activation = activation_expression(op.activation, "value", x.dtype)
+    per_chunk = source.PACK_BYTES // source.itemsize(x.dtype) if x.dtype in _MMA else 0
+    if per_chunk == 0 or activation is None:
+        what = x.dtype if per_chunk == 0 else str(op.activation)
+        raise CompileError(f"{op.name} has no kernel for {what}", node_name(op))
+    if x.dims[3] % 4 or w.dims[0] % per_chunk:
+        raise CompileError(
+            f"{op.name} needs channels that are multiples of 4 and filters that are multiples of {per_chunk}",
+            node_name(op),
+        )
+    return (per_chunk if x.dims[3] % per_chunk == 0 else 4), activation
+
+
+def conv_kernel(op: CudaConvOp, plan: Plan | ResidentPlan) -> Kernel:
+    """The kernel of an op by one plan."""
+    problem = problem_of(op)
+    raw = source.compiled(source.kernel_name(op.name), _source(op, plan, problem))
+    numbers = plan.arguments(problem)
+    launch = OverlappedKernel(raw, plan.grid(problem), 32 * prod(plan.warps), plan.shared_bytes(problem))
+    types = (ADDRESS,) * 5 + (NUMBER,) * len(numbers)
+    places = {name: n for n, name in enumerate(op.operand_names())}
+
+    def kernel(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        aligned = [_aligned(a) for a in ins]
+        addresses = [aligned[places[n]].data.ptr if n in places else 0 for n in ("x", "w", "bias", "residual")]
+        launch((*addresses, outs[0].data.ptr, *numbers), types)
+
+    return kernel
+
+
+def may_load_early(op: CudaConvOp) -> bool:
+    """Whether filters and bias are there before the kernel in front has ended: no kernel of the program writes them."""
+    return all(v is None or is_stored(v) for v in (op.w, op.bias))
+
+
+def _aligned(array: Any) -> Any:
+    """`array`, or a copy where it does not start at a multiple of a pack (a caller may pass any slice)."""
+    return array if array.data.ptr % source.PACK_BYTES == 0 else array.copy()
+
+
+def _source(op: CudaConvOp, plan: Plan | ResidentPlan, problem: Problem) -> str:
+    piece, activation = check(op)
+    dtype = tensor_of(op.x).dtype
+    macros = {
+        "NAME": source.kernel_name(op.name),
+        "TYPE": source.c_type(dtype),
+        "MMA": f'"{_MMA[dtype]}"',
+        "ROUND(r)": _ROUND.get(dtype, ""),
+        "ACTIVATE(value)": f"({activation})",
+        "PIECE": piece,
+        "EARLY": int(may_load_early(op)),
+    }
+    defined = "".join(f"#define {macro} {value}\n" for macro, value in macros.items())
+    return f"{source.PROLOGUE}{source.COMMON}{expressions.FUNCTIONS}{defined}{COMMON.read_text()}{plan.code(problem)}"

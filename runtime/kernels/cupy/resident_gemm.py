@@ -1,0 +1,83 @@
+"""Implicit GEMM whose filters stay in shared memory (resident_gemm.cu), for an image network's first layers: its plans.
+
+Few channels make little k, and many positions: what the libraries' kernels spend there on loads, or on channels that
+are not there, is several times what the result takes to be written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .products import MULTIPROCESSORS, ROW_BYTES, Problem
+
+SOURCE = Path(__file__).with_suffix(".cu")
+
+WARPS = {(64, 64): (2, 2), (64, 32): (2, 2), (128, 64): (4, 2), (128, 32): (4, 1)}
+"""Tiles, rows by filters, and the warps that compute one."""
+
+MOST_UNITS = 8
+"""More of k would neither stay in shared memory nor be unrolled."""
+
+MULTIPROCESSOR_BYTES = 227 << 10
+"""Shared memory of an H100's multiprocessor; a block takes a KiB beside what it asks for."""
+
+
+@dataclass(frozen=True)
+class ResidentPlan:
+    """A tile: all filters by a number of positions."""
+
+    tile: tuple[int, int]
+
+    def __str__(self) -> str:
+        return f"{self.tile[0]}x{self.tile[1]}/resident"
+
+    @property
+    def warps(self) -> tuple[int, int]:
+        """Down and across the tile."""
+        return WARPS[self.tile]
+
+    def shared_bytes(self, problem: Problem) -> int:
+        """The filters, and two tiles of images; a tile of f32 sums takes the place of one of these."""
+        rows, filters = self.tile
+        images = max(problem.units * rows * ROW_BYTES, rows * (filters + 8) * 4)
+        return problem.units * filters * ROW_BYTES + 2 * images
+
+    def grid(self, problem: Problem) -> tuple[int, int, int]:
+        """As many blocks as the multiprocessors hold at once."""
+        tiles = -(-problem.rows // self.tile[0])
+        return min(tiles, self._held(problem) * MULTIPROCESSORS), 1, 1
+
+    def _held(self, problem: Problem) -> int:
+        rows, columns = self.warps
+        by_memory = MULTIPROCESSOR_BYTES // (self.shared_bytes(problem) + 1024)
+        return max(1, min(by_memory, 16 // (rows * columns)))  # by registers: 128 a thread
+
+    def code(self, problem: Problem) -> str:
+        """What stands behind the macros of the op."""
+        macros = {
+            "BM": self.tile[0],
+            "BN": self.tile[1],
+            "WARPS_M": self.warps[0],
+            "WARPS_N": self.warps[1],
+            "UNITS": problem.units,
+        }
+        sizes = ", ".join(f"{name} = {value}" for name, value in problem.sizes.items())
+        defined = "".join(f"#define {macro} {value}\n" for macro, value in macros.items())
+        return f"{defined}constexpr int {sizes};\n{SOURCE.read_text()}"
+
+    def arguments(self, problem: Problem) -> tuple[int, ...]:
+        """The sizes stand in the code."""
+        return ()
+
+    def microseconds(self, problem: Problem) -> float:
+        """An estimate."""
+        turns = -(-problem.rows // self.tile[0]) / (MULTIPROCESSORS * self._held(problem))
+        return 3 + turns * self._held(problem) * 0.3 * self.tile[0] / 64
+
+
+def resident_plans(problem: Problem) -> list[ResidentPlan]:
+    """The tiles that hold all filters and no half of them empty."""
+    if problem.units > MOST_UNITS:
+        return []
+    return [ResidentPlan(tile) for tile in WARPS if tile[1] // 2 < max(problem.filters, 17) <= tile[1]]
