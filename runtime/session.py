@@ -6,7 +6,9 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -256,17 +258,17 @@ class Session:
         module = self.module.clone()
         specialize_all(module, self.bind_dims(shapes))
         check_sizes(module, self.max_bytes)
-        tuner = self._tuner() if self._tune else None
-        run_passes(module, layout_pipeline(self.precision, self._fuse), self._context)
-        if tuner is not None:
-            tuner.tune_calls(module)
-        run_passes(module, lower_pipeline(self.precision), self._context)
-        if tuner is not None:
-            tuner.tune_algorithms(module)
-            tuner.cache.save()
+        with self._tuner.kept() if self._tune else nullcontext() as tuner:
+            run_passes(module, layout_pipeline(self.precision, self._fuse), self._context)
+            if tuner is not None:
+                tuner.tune_calls(module)
+            run_passes(module, lower_pipeline(self.precision), self._context)
+            if tuner is not None:
+                tuner.tune_algorithms(module)
         run_passes(module, finish_pipeline(self.device, self._fuse), self._context)
         return module
 
+    @cached_property
     def _tuner(self) -> Tuner:
         def lower(module: ModuleOp) -> None:
             run_passes(module, f"{lower_pipeline(self.precision)},plan-memory", self._context)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -60,6 +61,14 @@ class Tuner:
     cache: TuningCache
     lower: Callable[[ModuleOp], None]
     progress: Progress = silent
+
+    @contextmanager
+    def kept(self) -> Generator[Tuner]:
+        """This tuner; in the end what it has chosen is written, also where it was interrupted."""
+        try:
+            yield self
+        finally:
+            self.cache.save()
 
     def tune_calls(self, module: ModuleOp) -> None:
         """Choose what computes each product and each convolution, channels last: `nn.call`. Static shapes only."""

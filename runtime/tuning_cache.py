@@ -7,14 +7,21 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 LOG = logging.getLogger("nnfuse")
 
 VARIABLE = "NNFUSE_CACHE"
 """The environment variable that names the folder; by default `nnfuse` in the user's cache folder."""
+
+WAIT_SECONDS = 2.0
+"""How long to wait while other processes write: each takes milliseconds."""
+
+Choices: TypeAlias = dict[str, dict[str, str]]
 
 
 def cache_folder() -> Path:
@@ -32,8 +39,9 @@ class TuningCache:
         self._machine = dict(machine)
         name = hashlib.sha256(json.dumps(self._machine, sort_keys=True).encode()).hexdigest()[:16]
         self.path = (folder or cache_folder()) / f"tuning-{name}.json"
+        self._noted = False
         self._choices = self._read()
-        self._new: dict[str, dict[str, str]] = {}
+        self._new: Choices = {}
 
     def get(self, key: str) -> dict[str, str] | None:
         """What was chosen, if anything."""
@@ -47,24 +55,24 @@ class TuningCache:
         """Write what is new, with what another process wrote meanwhile; whole, by rename. A full disk costs a note."""
         if not self._new:
             return
-        choices = self._read() | self._new
         temporary: str | None = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-            with os.fdopen(handle, "w") as stream:
-                json.dump({"machine": self._machine, "choices": choices}, stream, indent=1)
-            os.replace(temporary, self.path)
+            with _locked(self.path.parent):
+                choices = self._read() | self._new
+                handle, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+                with os.fdopen(handle, "w") as stream:
+                    content = {"machine": self._machine, "digest": _digest(choices), "choices": choices}
+                    json.dump(content, stream, indent=1)
+                os.replace(temporary, self.path)
         except OSError as e:
             LOG.warning("tuning results are not kept: %s", e)
             if temporary is not None and os.path.exists(temporary):
                 os.unlink(temporary)
             return
-        self._new = {}
+        self._choices, self._new = choices, {}
 
-    def _read(self) -> dict[str, dict[str, str]]:
-        if not self.path.exists():
-            return {}
+    def _read(self) -> Choices:
         try:
             content: Any = json.loads(self.path.read_text())
             if content["machine"] != self._machine:
@@ -72,10 +80,46 @@ class TuningCache:
             choices: dict[Any, Any] = dict(content["choices"])
             if not all(isinstance(k, str) and _is_choice(v) for k, v in choices.items()):
                 raise ValueError("it holds something else than choices")
-        except (OSError, ValueError, KeyError, TypeError) as e:
-            LOG.warning("the tuning results in %s are ignored: %s", self.path, e)
+            if content["digest"] != _digest(choices):
+                raise ValueError("it was changed after it was written")
+        except FileNotFoundError:
             return {}
-        return cast(dict[str, dict[str, str]], choices)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
+            if not self._noted:
+                what = f"it has no {e}" if isinstance(e, KeyError) else e
+                LOG.warning("the tuning results in %s are ignored: %s", self.path, what)
+            self._noted = True
+            return {}
+        return cast(Choices, choices)
+
+
+@contextmanager
+def _locked(folder: Path) -> Generator[None]:
+    """While open, no other process merges into a file of `folder`.
+
+    Where the lock cannot be had, or not soon, it goes on without: at worst another's choices are measured once more.
+    """
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        end = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < end:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.002)
+            except OSError:  # a file system without locks
+                break
+        yield
+    finally:
+        os.close(handle)
+
+
+def _digest(choices: Mapping[str, Any]) -> str:
+    """What a file must say of its choices: a library is given them as they stand."""
+    return hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()
 
 
 def _is_choice(value: Any) -> bool:
