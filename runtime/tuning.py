@@ -162,13 +162,13 @@ class Timing:
         """`weights` are the arguments that a network would read from memory; what only they need runs once."""
         assert frame.backend.capture is not None and frame.backend.elapsed is not None
         self.func, self.frame, self.capture, self.elapsed = func, frame, frame.backend.capture, frame.backend.elapsed
-        xp = frame.xp
+        rng = frame.xp.random.default_rng(0)
         arguments = list(frame.program.plan.block.args)
-        frame.bring([_random(xp, a) for a in arguments])
+        frame.bring([_random(rng, a) for a in arguments])
         rotating = [arguments[i] for i in weights]
         size = sum(num_bytes(w.type) or 0 for w in rotating)
         copies = min(MOST_COPIES, max(1, COLD_BYTES // max(size, 1)))
-        self.weights = [{w: _random(xp, w) for w in rotating} for _ in range(copies)]
+        self.weights = [{w: _random(rng, w) for w in rotating} for _ in range(copies)]
         self._fill(0)
         fixed: set[SSAValue] = set(rotating)
         self.steps: list[Step] = []
@@ -211,9 +211,9 @@ class Timing:
             self.frame.fill(value, array)
 
 
-def _random(xp: Any, value: SSAValue) -> Array:
+def _random(rng: Any, value: SSAValue) -> Array:
     dims, dtype = static_dims(dims_of(value.type)), dtype_of(element_type(value.type))
-    return (xp.random.standard_normal(dims, dtype=np.float32) * np.float32(0.1)).astype(dtype)
+    return (rng.standard_normal(dims, dtype=np.float32) * np.float32(0.1)).astype(dtype)
 
 
 def fragment(op: NNOp, attributes: Attributes) -> tuple[ModuleOp, list[int]]:

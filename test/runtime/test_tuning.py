@@ -1,0 +1,206 @@
+"""The tuner on a device that computes by NumPy and whose clock goes by what a kernel is said to take."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.parser import Parser
+
+from nnfuse.dialects.blas.products import BlasMatmulOp, BlasMatmulReluOp
+from nnfuse.dialects.cuda import CudaConvOp
+from nnfuse.dialects.cudnn import CudnnConvOp
+from nnfuse.dialects.nn.base import NNOp, text
+from nnfuse.errors import CompileError
+from nnfuse.runtime.frame import default_kernel
+from nnfuse.runtime.kernels import Attributes, Backend, Kernel, KernelContext
+from nnfuse.runtime.kernels.numpy import BACKEND
+from nnfuse.runtime.reference import main_function
+from nnfuse.runtime.session import lower_pipeline, new_context, run_passes
+from nnfuse.runtime.tuning import Tuner
+from nnfuse.runtime.tuning_cache import TuningCache
+
+LAYERS = """
+func.func @main(%x: tensor<1x8x8x16xf16>, %y: tensor<1x8x8x16xf16>, %z: tensor<1x8x8x16xf16>) -> tensor<1x8x8x16xf16> {
+  %w = nn.parameter "w" : tensor<16x3x3x16xf16>
+  %u = nn.parameter "u" : tensor<16x3x3x16xf16>
+  %a = nn.conv %x, %w pads [1, 1, 1, 1] layout = "nhwc" activation = relu : (tensor<1x8x8x16xf16>, tensor<16x3x3x16xf16>) -> tensor<1x8x8x16xf16>
+  %b = nn.conv %a, %u pads [1, 1, 1, 1] layout = "nhwc" activation = relu : (tensor<1x8x8x16xf16>, tensor<16x3x3x16xf16>) -> tensor<1x8x8x16xf16>
+  %c = nn.conv %b, %u pads [1, 1, 1, 1] layout = "nhwc" : (tensor<1x8x8x16xf16>, tensor<16x3x3x16xf16>) -> tensor<1x8x8x16xf16>
+  func.return %c : tensor<1x8x8x16xf16>
+}
+"""  # noqa: E501
+"""Two layers alike, and one without an activation."""
+
+PRODUCTS = """
+func.func @main(%a: tensor<4x8xf32>, %b: tensor<8x6xf32>, %c: tensor<6x6xf32>) -> tensor<4x6xf32> {
+  %d = blas.matmul %a, %b : (tensor<4x8xf32>, tensor<8x6xf32>) -> tensor<4x6xf32>
+  %e = blas.matmul %d, %c : (tensor<4x6xf32>, tensor<6x6xf32>) -> tensor<4x6xf32>
+  func.return %e : tensor<4x6xf32>
+}
+"""
+
+Change = Callable[[Any], None]
+
+
+class FakeDevice:
+    """`takes[choice]` is the time of a kernel in microseconds, `spoils[choice]` what it does to a right result."""
+
+    def __init__(self, takes: dict[str, float], spoils: dict[str, Change] | None = None):
+        self.takes, self.spoils = takes, spoils or {}
+        self.clock = 0.0
+        self.timed: Counter[str] = Counter()
+
+    def kernel(self, op: NNOp, choice: str) -> Kernel:
+        compute = default_kernel(op, np)
+
+        def run(outs: Any, ins: Any) -> None:
+            compute(outs, ins)
+            self.spoils.get(choice, lambda out: None)(outs[0])
+            self.clock += self.takes[choice]
+
+        return run
+
+    def elapsed(self, launch: Callable[[], None], repeats: int) -> float:
+        before = self.clock
+        launch()
+        return self.clock - before
+
+    def alternatives(self, prefix: str) -> Callable[[Any, KernelContext], Iterator[tuple[Attributes, Kernel]]]:
+        """Those of an op whose choices begin with `prefix`: plans of a convolution, algorithms of a product."""
+
+        def yields(op: NNOp, context: KernelContext) -> Iterator[tuple[Attributes, Kernel]]:
+            begin = f"{prefix}:{text(op.spelling)}" if isinstance(op, CudnnConvOp) else prefix
+            attribute = "blas.algorithm" if prefix == "blas" else "plan"
+            for choice in [c for c in self.takes if c.startswith(f"{begin}:")]:
+                self.timed[choice] += 1
+                yield {attribute: choice.removeprefix(f"{begin}:")}, self.kernel(op, choice)
+
+        return yields
+
+    def backend(self) -> Backend:
+        ops = {CudnnConvOp: "cudnn", CudaConvOp: "cuda", BlasMatmulOp: "blas", BlasMatmulReluOp: "blas"}
+        return dataclasses.replace(
+            BACKEND,
+            capture=lambda run: run,
+            elapsed=self.elapsed,
+            alternatives={op: self.alternatives(prefix) for op, prefix in ops.items()},
+            describe=lambda: {"device": "fake"},
+        )
+
+
+def tuner(device: FakeDevice, folder: Path, precision: str, told: list[Any] | None = None) -> Tuner:
+    def lower(module: ModuleOp) -> None:
+        run_passes(module, f"{lower_pipeline(precision)},plan-memory")
+
+    backend = device.backend()
+    cache = TuningCache(backend.describe(), folder)
+    return Tuner(backend, precision, cache, lower, lambda *told_: None if told is None else told.append(told_))
+
+
+def calls(module: ModuleOp) -> list[str]:
+    return [op.attributes["nn.call"].data for op in main_function(module).walk() if "nn.call" in op.attributes]
+
+
+TIMES = {
+    "blas:a": 9.0,
+    "cudnn:precompiled:eng1": 7.0,
+    "cudnn:precompiled:eng2": 5.0,
+    "cudnn:runtime:eng3": 6.0,
+    "cuda:64x64/1": 8.0,
+    "cuda:32x32/1": 5.5,
+}
+
+
+def wrong(out: Any) -> None:
+    out *= out.dtype.type(1.01)
+
+
+def not_a_number(out: Any) -> None:
+    out.reshape(-1)[3] = np.nan
+
+
+def fails(out: Any) -> None:
+    raise CompileError("it cannot be launched")
+
+
+@pytest.mark.parametrize(
+    ("changed", "spoils", "fastest"),
+    [
+        ({}, {}, "cudnn:precompiled:eng2"),
+        ({"cudnn:runtime:eng3": 4.0}, {}, "cudnn:runtime:eng3"),
+        ({"cuda:64x64/1": 3.0}, {}, "cuda:64x64/1"),
+        ({"blas:a": 1.0}, {}, "blas"),
+        ({}, {"cudnn:precompiled:eng2": wrong}, "cuda:32x32/1"),
+        ({}, {"cudnn:precompiled:eng2": not_a_number}, "cuda:32x32/1"),
+        ({}, {"cudnn:precompiled:eng2": fails}, "cuda:32x32/1"),
+        ({}, {c: fails for c in TIMES if c.startswith("c")}, "blas"),
+        ({}, dict.fromkeys(TIMES, fails), "blas"),  # what the program then says, it says itself
+    ],
+)
+def test_the_fastest_that_is_right(
+    changed: dict[str, float], spoils: dict[str, Change], fastest: str, tmp_path: Path
+) -> None:
+    device = FakeDevice(TIMES | changed, spoils)
+    module = Parser(new_context(), LAYERS).parse_module()
+    tuner(device, tmp_path, "f16").tune_calls(module)
+    assert calls(module) == [fastest] * 3
+    run_passes(module, lower_pipeline("f16"))
+    module.verify()
+    names = [op.name for op in main_function(module).walk()]
+    assert names.count(f"{fastest.split(':')[0]}.conv") == (0 if fastest == "blas" else 3)
+
+
+def test_layers_alike_are_timed_once_and_once_only(tmp_path: Path) -> None:
+    """In one network, in the next session, and by what is told of the progress."""
+    device, told = FakeDevice(TIMES), list[Any]()
+    first = tuner(device, tmp_path, "f16", told)
+    module = Parser(new_context(), LAYERS).parse_module()
+    with first.kept():
+        first.tune_calls(module)
+    assert set(device.timed.values()) == {2}, "three convolutions, two of them alike"
+    assert told == [(0, 2, "nn.conv"), (1, 2, "nn.conv"), (2, 2, "")]
+    for again in (first, tuner(device, tmp_path, "f16", told)):
+        told.clear()
+        module = Parser(new_context(), LAYERS).parse_module()
+        again.tune_calls(module)
+        assert calls(module) == ["cudnn:precompiled:eng2"] * 3
+        assert set(device.timed.values()) == {2} and told == [(2, 2, "")]
+    tuner(device, tmp_path, "bf16").tune_calls(Parser(new_context(), LAYERS).parse_module())
+    assert set(device.timed.values()) == {4}, "another precision is measured anew"
+
+
+def test_algorithms_of_products(tmp_path: Path) -> None:
+    """Those that none is chosen for yet; the wrong one is the fastest, and is not chosen."""
+    device = FakeDevice({"blas:a": 3.0, "blas:b": 2.0, "blas:c": 1.0}, {"blas:c": wrong})
+    module = Parser(new_context(), PRODUCTS).parse_module()
+    first, second = (op for op in main_function(module).walk() if isinstance(op, BlasMatmulOp))
+    second.attributes["blas.algorithm"] = StringAttr("mine")
+    tuner(device, tmp_path, "f32").tune_algorithms(module)
+    assert first.attributes["blas.algorithm"] == StringAttr("b")
+    assert second.attributes["blas.algorithm"] == StringAttr("mine")
+    assert device.timed == {"blas:a": 1, "blas:b": 1, "blas:c": 1}
+
+
+def test_an_interrupted_tuning_is_kept(tmp_path: Path) -> None:
+    """Ctrl-C in the second layer: the first is not timed again."""
+    device = FakeDevice(TIMES)
+    interrupted = tuner(device, tmp_path, "f16")
+
+    def stop(done: int, total: int, what: str) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    interrupted.progress = stop
+    module = Parser(new_context(), LAYERS).parse_module()
+    with pytest.raises(KeyboardInterrupt), interrupted.kept():
+        interrupted.tune_calls(module)
+    assert set(device.timed.values()) == {1}
+    tuner(device, tmp_path, "f16").tune_calls(module)
+    assert set(device.timed.values()) == {2}
