@@ -183,7 +183,7 @@ class Frame:
                 pending.append(view.inner)
 
     def _bind(self) -> None:
-        context = KernelContext(self.xp, self.scratch, self.program.precision)
+        context = KernelContext(self.xp, self.scratch)
         for op in self.program.plan.lifetimes.ops:
             if isinstance(op, NNOp) and not isinstance(op, ConstantOp | ParameterOp) and not self._is_free(op):
                 self._bind_op(op, context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 from onnx import ModelProto, TensorProto
@@ -14,7 +14,7 @@ from safetensors import numpy as safetensors_numpy
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 
 from ..dialects.nn.types import Array
-from ..errors import CompileError, unescape_name
+from ..errors import CompileError, UnsupportedError, unescape_name
 from ..lowering.onnx_files import load_model, parse_model, to_array
 from ..lowering.onnx_to_nn import import_with_weights
 
@@ -92,10 +92,13 @@ def open_parameters(module: ModuleOp, folder: Path, override: str | None = None)
     return FileParameters(path) if path.suffix == ".safetensors" else ModelParameters(load_model(path))
 
 
-def save_parameters(path: Path, values: Mapping[str, Array]) -> None:
-    """Write `values` as a `.safetensors` file, whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    cast(Any, safetensors_numpy).save_file(
-        {name: np.asarray(value, order="C") for name, value in values.items()}, str(temporary)
-    )
-    temporary.replace(path)
+def write_parameters(stream: IO[bytes], values: Mapping[str, Array]) -> int:
+    """Write `values` as a `.safetensors` file of as many bytes as are returned.
+
+    Raises UnsupportedError for an element type that the format does not hold.
+    """
+    arrays = {name: np.asarray(value, order="C") for name, value in values.items()}
+    try:
+        return stream.write(cast(Any, safetensors_numpy).save(arrays))
+    except SafetensorError as e:
+        raise UnsupportedError(f"a parameter cannot be saved: {e}") from None

@@ -33,11 +33,10 @@ class Program(Routine):
         parameters: Callable[[str], Array],
         backend: Backend,
         prepared: dict[str, Array] | None = None,
-        precision: str = "f32",
         limits: Limits | None = None,
     ):
         """Check the plan, run @prepare for what `prepared` (shared between programs) does not hold yet, and bind."""
-        self.func = main_function(module)
+        self.module, self.func = module, main_function(module)
         limits = limits or Limits()
         plan = checked_plan(module, limits.max_bytes)
         self.input_names = value_names(self.func.arg_attrs, len(self.func.args))
@@ -45,7 +44,7 @@ class Program(Routine):
         store = {} if prepared is None else prepared
         check_elements(module, backend)
         run_prepare(module, parameters, backend, store)
-        super().__init__(plan, parameters, store, backend, precision, limits)
+        super().__init__(plan, parameters, store, backend, limits)
         self._lock = threading.Lock()
         self._frames = [Frame(self)]
 

@@ -35,16 +35,14 @@ class Routine:
         parameters: Callable[[str], Array],
         store: MutableMapping[str, Array],
         backend: Backend,
-        precision: str,
         limits: Limits,
     ):
         """Parameters are put into `store` by name, which has the prepared ones already."""
-        self.plan, self.backend, self.precision, self.limits = plan, backend, precision, limits
+        self.plan, self.backend, self.limits = plan, backend, limits
         self.host = host_ops(plan.lifetimes.ops)
         self.fixed = self._fixed_values(parameters, store)
         self.bodies: dict[RegionOp, list[Routine]] = {
-            op: [Routine(p, parameters, store, backend, precision, limits) for p in plans]
-            for op, plans in plan.bodies.items()
+            op: [Routine(p, parameters, store, backend, limits) for p in plans] for op, plans in plan.bodies.items()
         }
 
     def _fixed_values(

@@ -36,6 +36,7 @@ from .parameters import open_model, open_parameters
 from .program import Program
 from .reference import main_function, to_host, value_names
 from .routine import Limits
+from .saved import forget_foreign_choices, mark_tuned, save_program
 from .sizes import MAX_BYTES, MAX_ITERATIONS, check_sizes
 from .tuning import METHOD, Progress, Tuner, silent
 from .tuning_cache import TuningCache
@@ -73,7 +74,7 @@ def lower_pipeline(precision: str) -> str:
     if precision == "f32":
         return "lower-nn-to-blas"
     tf32 = "{tf32=true}" if precision == "tf32" else ""
-    return f"lower-nn-to-cuda{tf32},lower-nn-to-cudnn{tf32},lower-nn-to-blas,fuse-pack"
+    return f"lower-nn-to-cuda{tf32},lower-nn-to-cudnn{tf32},lower-nn-to-blas{tf32},fuse-pack"
 
 
 def finish_pipeline(device: str, fuse: bool) -> str:
@@ -144,7 +145,8 @@ class Session:
         branches run in one call. A session keeps the programs of the `max_programs` input
         shapes used last; that it drops one is logged as a warning. With `tune` (on cuda), the first run for some
         shapes times every way to compute each layer and keeps the fastest, also on disk (see tuning_cache.py);
-        `progress` is told. Raises CompileError and UnsupportedError.
+        `progress` is told. A program that `save` wrote is run as it stands: in its precision, as tuned. Raises
+        CompileError and UnsupportedError.
         """
         check_precision(precision, device)
         if tune and device != "cuda":
@@ -159,6 +161,8 @@ class Session:
         self._context = new_context()
         self.module, self._parameters = load(model, self._context, parameters)
         self._planned = "nn.arena" in main_function(self.module).attributes
+        if self._planned:
+            self._check_planned()
         if fuse and not self._planned:
             run_passes(self.module, FUSE, self._context)
         name_dims(main_function(self.module))
@@ -172,6 +176,17 @@ class Session:
         dtypes = [dtype_of(t.element_type) if is_tensor(t) else None for t in self._types]
         self._expected = [(v.name, dtype) for v, dtype in zip(self._inputs, dtypes, strict=True)]
         self._outputs = self._values(inputs=False)
+
+    def _check_planned(self) -> None:
+        """Refuse what only a pass could do, which a planned program does not go through; see saved.py for the rest."""
+        if self.precision != "f32" or self._tune:
+            what = "tuned" if self._tune else f"computed in {self.precision}"
+            raise CompileError(
+                f"a planned program cannot be {what}: its precision and algorithms stand in it",
+                hint="ask for it when the program is made",
+            )
+        if self._backend.alternatives:
+            forget_foreign_choices(self.module, self._backend.describe())
 
     def get_inputs(self) -> list[Value]:
         """The network's inputs, in order; parameters are not among them."""
@@ -265,6 +280,7 @@ class Session:
             run_passes(module, lower_pipeline(self.precision), self._context)
             if tuner is not None:
                 tuner.tune_algorithms(module)
+                mark_tuned(module, self._backend.describe())
         run_passes(module, finish_pipeline(self.device, self._fuse), self._context)
         return module
 
@@ -275,6 +291,13 @@ class Session:
 
         cache = TuningCache(self._backend.describe() | {"tuning": METHOD})
         return Tuner(self._backend, self.precision, cache, lower, self._progress)
+
+    def save(self, path: str | PathLike[str], shapes: Sequence[tuple[int, ...] | None]) -> None:
+        """Write the program for inputs of these shapes to `path` (`.mlir`), and its parameters beside it.
+
+        Whatever was chosen for it stands in the text: `Session(path)` runs it without the model and without tuning.
+        """
+        save_program(self.program(shapes), Path(path))
 
     def pipeline(self, shapes: Sequence[tuple[int, ...] | None]) -> str:
         """The passes that make the program for inputs of these shapes from the model, as for `fuse-opt -p`.
@@ -293,7 +316,6 @@ class Session:
             self._parameters.__getitem__,
             self._backend,
             self._prepared,
-            self.precision,
             Limits(self.max_bytes, self.max_iterations),
         )
 

@@ -126,7 +126,7 @@ class Tuner:
 
     def _time_fragment(self, module: ModuleOp, weights: Sequence[int]) -> tuple[float, Attributes]:
         """The least time of a module of one call (and what prepares it), over the alternatives for that call."""
-        program = Program(module, no_parameters, self.backend, {}, self.precision)
+        program = Program(module, no_parameters, self.backend, {})
         frame = Frame(program)
         timing = Timing(program.func, frame, weights)
         step = next((s for s in frame.steps if type(s.op) in self.backend.alternatives), None)
@@ -141,7 +141,7 @@ class Tuner:
         return best, chosen
 
     def _alternatives(self, step: Step, frame: Frame, timing: Timing) -> Iterator[tuple[Attributes, float]]:
-        context = KernelContext(frame.xp, frame.scratch, self.precision)
+        context = KernelContext(frame.xp, frame.scratch)
         truth = timing.truth()
         for attributes, kernel in self.backend.alternatives[type(step.op)](step.op, context):
             frame.scratch.allocate()
@@ -238,6 +238,13 @@ def describe(op: NNOp) -> str:
 
 def _is_chosen(op: NNOp) -> bool:
     return "plan" in op.properties or any(name.endswith(".algorithm") for name in op.attributes)
+
+
+def forget_choice(op: Operation) -> None:
+    """Let `op` be computed by what is thought best for it."""
+    op.properties.pop("plan", None)
+    for name in [n for n in op.attributes if n.endswith(".algorithm")]:
+        del op.attributes[name]
 
 
 def _choose(op: Operation, chosen: Attributes) -> None:

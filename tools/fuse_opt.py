@@ -15,7 +15,8 @@ from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException, ParseE
 from xdsl.xdsl_opt_main import xDSLOptMain
 
 from ..errors import CompileError, escape_name, unescape_name
-from .cli import OK, OutputFile, complain, first_lines, one_line_usage, run_tool
+from ..runtime.output_file import OutputFile
+from .cli import OK, complain, first_lines, one_line_usage, run_tool
 
 TOOL = "fuse-opt"
 

@@ -6,10 +6,12 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CompileError
-from .cli import OK, OutputFile, complain, is_ir, one_line_usage, run_tool
+from ..runtime.output_file import OutputFile
+from .cli import OK, complain, is_ir, one_line_usage, run_tool
 
 if TYPE_CHECKING:
     from ..runtime.session import Session
@@ -57,6 +59,12 @@ def _add_inputs(group: Any) -> None:
         " gives its arrays by name, others than inputs aside (repeatable). Inputs that are not given are generated",
     )
     group.add_argument("--output", metavar="FILE.npz", help="write the outputs there, by name")
+    group.add_argument(
+        "--save-program",
+        metavar="FILE.mlir",
+        help="write the program that runs there, for its shapes and as tuned, and its parameters to FILE.safetensors;"
+        " fuse-run FILE.mlir runs it without the model",
+    )
     group.add_argument(
         "--shape",
         metavar="NAME=8x3x224x224",
@@ -126,12 +134,16 @@ def _positive(text: str) -> int:
 
 def check_options(args: argparse.Namespace) -> None:
     """Refuse options that do not go together; raises CompileError."""
-    if args.output is not None:
-        if not args.output.endswith(".npz"):
-            raise CompileError(f"--output {args.output}: outputs are written as .npz", hint="name it FILE.npz")
-        if args.check or args.print_pipeline:
+    if args.output is not None and not args.output.endswith(".npz"):
+        raise CompileError(f"--output {args.output}: outputs are written as .npz", hint="name it FILE.npz")
+    if args.save_program is not None:
+        from ..runtime.saved import check_path
+
+        check_path(Path(args.save_program))
+    for option, given in (("--output", args.output), ("--save-program", args.save_program)):
+        if given is not None and (args.check or args.print_pipeline):
             mode = "--check" if args.check else "--print-pipeline"
-            raise CompileError(f"{mode} runs nothing, so --output has nothing to write")
+            raise CompileError(f"{mode} runs nothing, so {option} has nothing to write")
     if args.compare and is_ir(args.model):
         raise CompileError("--compare needs an ONNX model: ONNX Runtime reads no IR")
 
@@ -196,6 +208,8 @@ def run(args: argparse.Namespace, output: OutputFile | None) -> int:
         named = ", ".join(f"{n} ({arrays.format_shape(a.shape)} {a.dtype})" for n, a in generated.items())
         complain(TOOL, f"generated from seed {args.seed}: {named}")
     results = session.run(None, feeds)
+    if args.save_program is not None:
+        session.save(args.save_program, shapes)
     if output is not None:
         arrays.write_npz(output.stream, {v.name: a for v, a in arrays.split_outputs(session.get_outputs(), results)})
         output.commit()

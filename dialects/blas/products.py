@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, TensorType, f32, i64
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr, TensorType, f32, i64
 from xdsl.ir import Attribute
-from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def
+from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, opt_prop_def, prop_def, result_def
 
 from ...errors import CompileError
 from ..nn.activation import ActivationAttr
-from ..nn.base import AnyTensor, NNOp, integer, number
+from ..nn.base import AnyTensor, NNOp, integer, number, text
 from ..nn.elementwise import require_float, same_element
 from ..nn.gemm import product_dims, swap_last
 from ..nn.types import Abstract, Array, Dims, dims_agree, format_dims, tensor
+
+TF32 = "tf32"
+"""The one `compute_type` that is known: without it, an f32 product is computed in f32."""
 
 
 class ProductOp(NNOp):
@@ -22,7 +25,8 @@ class ProductOp(NNOp):
     op(a) [batch..., M, K] and op(b) [batch..., K, N] have their last two dims swapped where transA, transB are 1.
     Their batch dims broadcast: a missing one, or one of size 1, is a batch stride of 0. c has the last dims of the
     result [batch..., M, N], two or more of them: those it lacks have a batch stride of 0. It is there where beta is
-    not 0, and may be the result's buffer. A NaN stays a NaN in every epilogue.
+    not 0, and may be the result's buffer. A NaN stays a NaN in every epilogue. `compute_type = "tf32"` lets a device
+    round the operands of an f32 product to TF32.
     """
 
     INPLACE: ClassVar = ("c",)
@@ -33,6 +37,7 @@ class ProductOp(NNOp):
     beta = prop_def(FloatAttr, default_value=FloatAttr(0.0, f32))
     transA = prop_def(IntegerAttr, default_value=IntegerAttr(0, i64))
     transB = prop_def(IntegerAttr, default_value=IntegerAttr(0, i64))
+    compute_type = opt_prop_def(StringAttr)
     result = result_def(AnyTensor)
 
     def transposed(self) -> tuple[bool, bool]:
@@ -45,6 +50,8 @@ class ProductOp(NNOp):
         """[batch..., M, N]; raises CompileError where the operands do not fit."""
         element = same_element(self.name, *(o for o in (a, b, bias, c) if o is not None))
         require_float(self.name, element)
+        if self.compute_type is not None and (text(self.compute_type), element) != (TF32, f32):
+            raise CompileError(f"compute_type '{text(self.compute_type)}' of {element} is unknown; it is {TF32} of f32")
         if a.rank < 2 or b.rank < 2:
             raise CompileError(f"a {format_dims(a.dims)} and b {format_dims(b.dims)} must be matrices")
         trans_a, trans_b = self.transposed()

@@ -58,7 +58,6 @@ class KernelContext:
 
     xp: Any
     scratch: Scratch
-    precision: str = "f32"
 
 
 Bind: TypeAlias = Callable[[Any, KernelContext], Kernel | None]

@@ -1,8 +1,15 @@
 // RUN: fuse-opt %s -p lower-nn-to-blas --split-input-file | filecheck %s
 // RUN: fuse-opt %s -p lower-nn-to-blas --split-input-file | fuse-opt --split-input-file | filecheck %s
 // RUN: fuse-opt %s -p lower-nn-to-blas --split-input-file --remarks 2>&1 | filecheck %s --check-prefix=REMARKS
+// RUN: fuse-opt %s -p 'lower-nn-to-blas{tf32=true}' --split-input-file | filecheck %s --check-prefix=TF32
+// RUN: fuse-opt %s -p 'lower-nn-to-blas{tf32=true}' --split-input-file | fuse-opt --split-input-file | filecheck %s --check-prefix=TF32
 
 // A vector along N with beta = 1 is a bias: cuBLASLt's BIAS epilogues.
+// Products that may be rounded to TF32 say so.
+// TF32-LABEL: @bias
+// TF32-NEXT: blas.gemm %a, %b, %v transB = 1 compute_type = "tf32" :
+// TF32-NEXT: blas.gemmrelu %a, %b, %v alpha = 0.5 transB = 1 compute_type = "tf32" :
+
 // CHECK-LABEL: @bias
 // CHECK-NEXT: blas.gemm %a, %b, %v transB = 1 : (tensor<4x3xf32>, tensor<4x3xf32>, tensor<4xf32>) -> tensor<4x4xf32>
 // CHECK-NEXT: blas.gemmrelu %a, %b, %v alpha = 0.5 transB = 1 :

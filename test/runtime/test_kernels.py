@@ -9,7 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from xdsl.dialects.builtin import bf16, f16, f32, f64, i32
+from xdsl.dialects.builtin import StringAttr, bf16, f16, f32, f64, i32
 from xdsl.ir import Attribute, Block, SSAValue
 
 from nnfuse.dialects.blas import PackOp, columns, products
@@ -105,7 +105,6 @@ def run(
     backend: Backend,
     op: NNOp,
     arrays: Sequence[Any],
-    precision: str = "f32",
     misaligned: bool = False,
     in_place: str | None = None,
 ) -> list[Any]:
@@ -113,7 +112,7 @@ def run(
 
     On CUDA there must be a kernel; on the CPU, `compute` serves where there is none.
     """
-    context = KernelContext(backend.xp, Scratch(backend.xp), precision)
+    context = KernelContext(backend.xp, Scratch(backend.xp))
     kernel = backend.bind(op, context)
     assert kernel is not None or backend.name == "cpu", f"{op.name} has no kernel here"
     kernel = kernel or default_kernel(op, backend.xp)
@@ -293,7 +292,9 @@ def test_result_in_c(backend: Backend, close: Any) -> None:
 def test_tf32_only_when_asked(backend: Backend) -> None:
     op, arrays = product_case(products.BlasMatmulOp, (128, 512), (512, 256))
     expected = truth(op, arrays)[0]
-    strict, loose = (relative_l2(run(backend, op, arrays, precision)[0], expected) for precision in ("f32", "tf32"))
+    strict = relative_l2(run(backend, op, arrays)[0], expected)
+    op.compute_type = StringAttr("tf32")
+    loose = relative_l2(run(backend, op, arrays)[0], expected)
     assert strict <= RELATIVE_L2["f32"] and loose <= RELATIVE_L2["tf32"]
     if getattr(backend.xp, "__version__", "") != "emulated":
         assert loose > 10 * strict, "TF32 was not used"

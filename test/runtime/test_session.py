@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import ModuleOp
 
 import nnfuse
 from nnfuse.errors import CompileError, UnsupportedError
 from nnfuse.lowering.onnx_to_nn import import_model
 from nnfuse.passes.hoist_parameters import HoistParametersPass
-from nnfuse.runtime.parameters import ModelParameters, save_parameters
-from nnfuse.runtime.reference import evaluate, function, value_names
+from nnfuse.runtime.parameters import ModelParameters, write_parameters
+from nnfuse.runtime.reference import evaluate, function
 from nnfuse.runtime.session import FUSE, Session, compile_pipeline, run_passes
 
 NETWORK = """g (float[N,3,6,5] x, float[4,3,3,3] w, float[4] b, float[4,5] d, float[5] e)
@@ -94,30 +94,12 @@ def test_ir_at_every_level(level: str, network: Any, close: Any, tmp_path: pathl
         assert session.compile([x.shape]) is session.module and session.pipeline([x.shape]) == ""
 
 
-def test_a_saved_program(network: Any, close: Any, tmp_path: pathlib.Path) -> None:
-    """@prepare's results as a `.safetensors`, @prepare erased: nothing of the ONNX file is needed any more."""
-    model, x, truths = network
-    module = import_model(model)
-    run_passes(module, LEVELS["planned"])
-    prepare = function(module, "prepare")
-    assert prepare is not None
-    parameters = ModelParameters(model)
-    names = value_names(prepare.res_attrs, len(prepare.function_type.outputs))
-    values = dict(zip(names, evaluate(prepare, [], parameters.__getitem__), strict=True))
-    save_parameters(tmp_path / "p.safetensors", values | {n: parameters[n] for n in parameters})
-    prepare.detach()
-    module.attributes["nn.parameters"] = StringAttr("p.safetensors")
-    module.attributes.pop("nn.parameters_size", None)
-    (tmp_path / "m.mlir").write_text(str(module))
-    check(Session(tmp_path / "m.mlir"), x, truths, close)
-    assert len(values) > 0
-
-
 def test_a_module_and_a_parameter_file(network: Any, close: Any, tmp_path: pathlib.Path) -> None:
     """A ModuleOp is not changed; `parameters` names its weights, an ONNX or a .safetensors file."""
     model, x, truths = network
     onnx.save(model, tmp_path / "m.onnx")
-    save_parameters(tmp_path / "p.safetensors", dict(ModelParameters(model)))
+    with (tmp_path / "p.safetensors").open("wb") as stream:
+        write_parameters(stream, dict(ModelParameters(model)))
     module = import_model(model)
     text = str(module)
     for name in ("m.onnx", "p.safetensors"):

@@ -150,7 +150,7 @@ def _bind(op: MatmulOp | BiasedOp, context: KernelContext, algorithm: Algorithm 
     if out.dtype not in FLOATS:
         return None
     where = {name: n for n, name in enumerate(op.operand_names())}
-    spec = _spec(op, context)
+    spec = _spec(op)
     if spec.k == 0:
         return _without_product(op, out, spec, where)
     gemm = _plan(op, _calls(op, spec), out, context, algorithm)
@@ -165,14 +165,14 @@ def _bind(op: MatmulOp | BiasedOp, context: KernelContext, algorithm: Algorithm 
 
 def _planned(op: MatmulOp | BiasedOp, context: KernelContext, algorithm: Algorithm | None) -> Gemm | None:
     """The GEMM of an op in one call, with its epilogue inside; None where it is not."""
-    spec = _spec(op, context)
+    spec = _spec(op)
     if tensor_of(op.result).dtype not in FLOATS or spec.k == 0:
         return None
     gemm = _plan(op, _calls(op, spec), tensor_of(op.result), context, algorithm)
     return None if gemm.finish is not None else gemm
 
 
-def _spec(op: MatmulOp | BiasedOp, context: KernelContext) -> MatmulSpec:
+def _spec(op: MatmulOp | BiasedOp) -> MatmulSpec:
     """One matrix product of an op."""
     a, out = tensor_of(op.a), tensor_of(op.result)
     trans_a, trans_b = op.transposed()
@@ -180,7 +180,7 @@ def _spec(op: MatmulOp | BiasedOp, context: KernelContext) -> MatmulSpec:
     return MatmulSpec(
         m, n, a.dims[-2] if trans_a else a.dims[-1], out.dtype, trans_a, trans_b,
         epilogue=EPILOGUES[op.name], alpha=number(op.alpha), beta=0.0 if op.c is None else number(op.beta),
-        tf32=context.precision == "tf32",
+        tf32=op.compute_type is not None,
     )  # fmt: skip
 
 

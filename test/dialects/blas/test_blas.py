@@ -172,6 +172,10 @@ def test_broadcast():
         (lambda: BlasMatmulOp(value(2, 4, 3), value(3, 3, 5)), "do not broadcast"),
         (lambda: BlasMatmulOp(value(4, 3), value(3, 5), value(4, 5)), "beta = 0.0 does not read c"),
         (lambda: BlasMatmulOp(value(4, 3), value(3, 5), beta=1.0), "beta = 1.0 needs c"),
+        (
+            lambda: BlasMatmulOp(value(4, 3), value(3, 5), compute_type="bf16"),
+            "compute_type 'bf16' of f32 is unknown; it is tf32 of f32",
+        ),
         (lambda: BlasMatmulOp(value(4, 3), value(3, 5), value(5), beta=1.0), "last dims"),
         (lambda: BlasMatmulOp(value(4, 3), value(3, 5), value(1, 5), beta=1.0), "last dims"),
         (lambda: BlasMatmulOp(value(4, 3), value(3, 5), value(2, 4, 5), beta=1.0), "last dims"),
