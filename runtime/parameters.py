@@ -95,9 +95,12 @@ def open_parameters(module: ModuleOp, folder: Path, override: str | None = None)
 def write_parameters(stream: IO[bytes], values: Mapping[str, Array]) -> int:
     """Write `values` as a `.safetensors` file of as many bytes as are returned.
 
-    Raises UnsupportedError for an element type that the format does not hold.
+    Raises UnsupportedError for an element type that the format does not hold, or that is not read back.
     """
     arrays = {name: np.asarray(value, order="C") for name, value in values.items()}
+    for name, array in arrays.items():
+        if array.dtype.isbuiltin != 1 and array.dtype.name != "bfloat16":
+            raise UnsupportedError(f"the parameter '{name}' of {array.dtype.name} cannot be saved")
     try:
         return stream.write(cast(Any, safetensors_numpy).save(arrays))
     except SafetensorError as e:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fake_device import TIMES, Change, FakeDevice
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.parser import Parser
 
-from nnfuse.dialects.blas.products import BlasMatmulOp, BlasMatmulReluOp
-from nnfuse.dialects.cuda import CudaConvOp
-from nnfuse.dialects.cudnn import CudnnConvOp
-from nnfuse.dialects.nn.base import NNOp, text
+from nnfuse.dialects.blas.products import BlasMatmulOp
 from nnfuse.errors import CompileError
-from nnfuse.runtime.frame import default_kernel
-from nnfuse.runtime.kernels import Attributes, Backend, Kernel, KernelContext
-from nnfuse.runtime.kernels.numpy import BACKEND
 from nnfuse.runtime.reference import main_function
 from nnfuse.runtime.session import lower_pipeline, new_context, run_passes
 from nnfuse.runtime.tuning import Tuner
@@ -46,54 +38,6 @@ func.func @main(%a: tensor<4x8xf32>, %b: tensor<8x6xf32>, %c: tensor<6x6xf32>) -
 }
 """
 
-Change = Callable[[Any], None]
-
-
-class FakeDevice:
-    """`takes[choice]` is the time of a kernel in microseconds, `spoils[choice]` what it does to a right result."""
-
-    def __init__(self, takes: dict[str, float], spoils: dict[str, Change] | None = None):
-        self.takes, self.spoils = takes, spoils or {}
-        self.clock = 0.0
-        self.timed: Counter[str] = Counter()
-
-    def kernel(self, op: NNOp, choice: str) -> Kernel:
-        compute = default_kernel(op, np)
-
-        def run(outs: Any, ins: Any) -> None:
-            compute(outs, ins)
-            self.spoils.get(choice, lambda out: None)(outs[0])
-            self.clock += self.takes[choice]
-
-        return run
-
-    def elapsed(self, launch: Callable[[], None], repeats: int) -> float:
-        before = self.clock
-        launch()
-        return self.clock - before
-
-    def alternatives(self, prefix: str) -> Callable[[Any, KernelContext], Iterator[tuple[Attributes, Kernel]]]:
-        """Those of an op whose choices begin with `prefix`: plans of a convolution, algorithms of a product."""
-
-        def yields(op: NNOp, context: KernelContext) -> Iterator[tuple[Attributes, Kernel]]:
-            begin = f"{prefix}:{text(op.spelling)}" if isinstance(op, CudnnConvOp) else prefix
-            attribute = "blas.algorithm" if prefix == "blas" else "plan"
-            for choice in [c for c in self.takes if c.startswith(f"{begin}:")]:
-                self.timed[choice] += 1
-                yield {attribute: choice.removeprefix(f"{begin}:")}, self.kernel(op, choice)
-
-        return yields
-
-    def backend(self) -> Backend:
-        ops = {CudnnConvOp: "cudnn", CudaConvOp: "cuda", BlasMatmulOp: "blas", BlasMatmulReluOp: "blas"}
-        return dataclasses.replace(
-            BACKEND,
-            capture=lambda run: run,
-            elapsed=self.elapsed,
-            alternatives={op: self.alternatives(prefix) for op, prefix in ops.items()},
-            describe=lambda: {"device": "fake"},
-        )
-
 
 def tuner(device: FakeDevice, folder: Path, precision: str, told: list[Any] | None = None) -> Tuner:
     def lower(module: ModuleOp) -> None:
@@ -106,16 +50,6 @@ def tuner(device: FakeDevice, folder: Path, precision: str, told: list[Any] | No
 
 def calls(module: ModuleOp) -> list[str]:
     return [op.attributes["nn.call"].data for op in main_function(module).walk() if "nn.call" in op.attributes]
-
-
-TIMES = {
-    "blas:a": 9.0,
-    "cudnn:precompiled:eng1": 7.0,
-    "cudnn:precompiled:eng2": 5.0,
-    "cudnn:runtime:eng3": 6.0,
-    "cuda:64x64/1": 8.0,
-    "cuda:32x32/1": 5.5,
-}
 
 
 def wrong(out: Any) -> None:
