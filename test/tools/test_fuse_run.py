@@ -251,6 +251,23 @@ def test_profile(run_fuse_run: Run, conv_model: str, quick: None, monkeypatch: p
     assert re.fullmatch(r"times are medians of \d+ runs on cpu, \d+ threads?", totals[-1])
 
 
+def test_save_program(run_fuse_run: Run, conv_model: str) -> None:
+    """From the model, and from what fuse-opt planned: either runs when the model is gone."""
+    pipeline = run_fuse_run(conv_model, "--dim", "N=2", "--print-pipeline")[1].strip()
+    assert fuse_opt.main([conv_model, "-p", pipeline, "-o", "planned.mlir"]) == 0
+    made = ["--save-program", "made.mlir", "--output", "made.npz"]
+    assert run_fuse_run(conv_model, "--dim", "N=2", *made)[0] == 0
+    assert run_fuse_run("planned.mlir", "--save-program", "packed.mlir", "--output", "packed.npz")[0] == 0
+    os.unlink(conv_model)
+    for name in ("made", "packed"):
+        code, _, err = run_fuse_run(f"{name}.mlir", "--output", "loaded.npz")
+        assert (code, err) == (0, "fuse-run: generated from seed 0: x (2x2x6x6 float32)\n")
+        loaded, saved = np.load("loaded.npz"), np.load(f"{name}.npz")
+        assert sorted(loaded) == sorted(saved) == ["s", "y"] and np.ptp(loaded["y"]) > 0.1
+        for output in loaded:
+            np.testing.assert_array_equal(loaded[output], saved[output])
+
+
 def test_bench(run_fuse_run: Run, conv_model: str, quick: None) -> None:
     code, out, err = run_fuse_run(conv_model, "--dim", "N=4", "--bench", "--threads", "1")
     assert code == 0 and err.count("\n") == 1

@@ -157,6 +157,21 @@ ERRORS: dict[str, tuple[list[str], int, str]] = {
         1,
         "--check runs nothing, so --output has nothing to write",
     ),
+    "program of check": (
+        ["net.onnx", "--check", "--save-program", "y.mlir"],
+        1,
+        "--check runs nothing, so --save-program has nothing to write",
+    ),
+    "program name": (
+        ["net.onnx", "--dim", "N=1", "--save-program", "y.onnx"],
+        1,
+        "a program is saved as IR, but 'y.onnx' is no name for it (name it FILE.mlir)",
+    ),
+    "program folder": (
+        ["net.onnx", "--dim", "N=1", "--save-program", "none/y.mlir"],
+        1,
+        "cannot write 'none/y.mlir': there is no folder 'none'",
+    ),
     "parameters of ONNX": (
         ["net.onnx", "--dim", "N=1", "--parameters", "x.npy"],
         1,
