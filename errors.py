@@ -53,6 +53,10 @@ class CompileError(Exception):
         return printable(f"{node}{self.message}{hint}".replace("\n", " "))
 
 
+class OutOfMemoryError(CompileError):
+    """A device has less memory free than is needed for what the message names."""
+
+
 class UnsupportedError(CompileError):
     """What was given is valid, but nnfuse does not do it (exit code 2)."""
 

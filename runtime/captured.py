@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import TYPE_CHECKING
 
 from xdsl.ir import SSAValue
@@ -30,7 +29,7 @@ class Place:
 
     def __init__(self, backend: Backend, own: Array, moves: int):
         """`moves` is 0 where `own` may not be given up."""
-        self.shape, self.dtype = own.shape, own.dtype
+        self.shape, self.dtype, self.nbytes = own.shape, own.dtype, own.nbytes
         self._backend, self._left = backend, moves
         self._own: Array | None = own
         self._unused = True
@@ -52,13 +51,14 @@ class Place:
         """The buffer of its own, which the graph's next launch uses."""
         self._unused = False
         if self._own is None:
-            self._own = self._backend.xp.empty(self.shape, self.dtype)
+            with self._backend.needing("a buffer for an input or a result", self.nbytes):
+                self._own = self._backend.xp.empty(self.shape, self.dtype)
         if self._at != (home := self._backend.address(self._own)):
             self._move(graph, home)
         return self._own
 
     def _move(self, graph: Recording, address: int) -> None:
-        graph.move(self._start, self.dtype.itemsize * prod(self.shape), address)
+        graph.move(self._start, self.nbytes, address)
         self._at = address
 
 
@@ -74,12 +74,14 @@ class CapturedRun:
         """Run `frame` on buffers of its own, then capture what it does. Nothing in it may allocate or wait."""
         self._frame = frame
         xp, backend = frame.xp, frame.backend
-        own = [xp.array(a) for a in inputs]
+        with backend.needing("a copy of the inputs", sum(a.nbytes for a in inputs)):
+            own = [xp.array(a) for a in inputs]
         assert backend.capture is not None
         try:
             frame.bring(own)
             frame.run_steps()
-            self._graph = backend.capture(frame.run_steps)
+            with backend.needing("the captured graph"):
+                self._graph = backend.capture(frame.run_steps)
             # The graph holds addresses: what it writes beside the results must stay too.
             self._buffers: list[Array] = [frame.arrays[v] for v in frame.own]
             self.inputs = list(map(self._place, frame.program.plan.block.args, own))
@@ -93,7 +95,10 @@ class CapturedRun:
         for place, given in zip(self.inputs, inputs, strict=True):
             if not place.is_now_at(graph, backend.address(given)):
                 backend.copy(place.own(graph), given)
-        results: list[Array] = [xp.empty(place.shape, place.dtype) for place in self.results]
+        try:
+            results: list[Array] = [xp.empty(place.shape, place.dtype) for place in self.results]
+        except Exception as e:
+            raise backend.explained(e, "the results", sum(place.nbytes for place in self.results)) from None
         left = [
             (place.own(graph), result)
             for place, result in zip(self.results, results, strict=True)

@@ -22,6 +22,7 @@ from ..dialects.nn.types import (
     element_type,
     is_static,
     is_tensor,
+    num_bytes,
     product,
     static_dims,
 )
@@ -59,7 +60,8 @@ class Frame:
         self.program, self.backend, self.xp = program, program.backend, program.backend.xp
         self.root, self.bodies_run = root or self, 0
         self.scratch = Scratch(self.xp)
-        self.arena = program.backend.arena(program.plan.arena)
+        with self.backend.needing("the arena", program.plan.arena):
+            self.arena = program.backend.arena(program.plan.arena)
         self.arrays: dict[SSAValue, Array] = {v: a for v, a in program.fixed.items()}
         self.slots: dict[SSAValue, list[tuple[list[Array], int, Callable[[Array], Array]]]] = {}
         self.steps: list[Step] = []
@@ -71,7 +73,8 @@ class Frame:
         self.known = dict(self.arrays)
         self.own = self._own_buffers()
         self.written = {*self.own, *program.plan.offset}
-        self.scratch.allocate()
+        with self.backend.needing("the workspace of the kernels", self.scratch.size):
+            self.scratch.allocate()
         self.fence = self.backend.fence()
         self.capturable = root is None and is_capturable(self)
         self.captured: CapturedRun | None = None
@@ -106,22 +109,38 @@ class Frame:
             self.fill(argument, array)
         for value in self.own:
             type_ = as_tensor(value.type)
-            self.fill(value, self.xp.empty(dims_of(type_), dtype_of(type_.element_type)))
+            try:
+                buffer = self.xp.empty(dims_of(type_), dtype_of(type_.element_type))
+            except Exception as e:
+                name = node_name(cast(NNOp, value.owner))
+                raise self.backend.explained(e, "its result", num_bytes(type_), name) from None
+            self.fill(value, buffer)
 
     def run_steps(self) -> None:
         """Make the calls, one after another, on what `fill` gave."""
-        with np.errstate(all="ignore"):
-            for step in self.steps:
-                step.kernel(step.outs, step.ins)
+        step: Step | None = None
+        try:
+            with np.errstate(all="ignore"):
+                for step in self.steps:
+                    step.kernel(step.outs, step.ins)
+        except Exception as e:
+            assert step is not None
+            raise self._explained(e, step) from None
 
     def _run_timed(self, timings: list[tuple[Step, float]]) -> None:
         self.backend.synchronize()
         with np.errstate(all="ignore"):
             for step in self.steps:
                 start = time.perf_counter()
-                step.kernel(step.outs, step.ins)
-                self.backend.synchronize()
+                try:
+                    step.kernel(step.outs, step.ins)
+                    self.backend.synchronize()
+                except Exception as e:
+                    raise self._explained(e, step) from None
                 timings.append((step, time.perf_counter() - start))
+
+    def _explained(self, error: Exception, step: Step) -> Exception:
+        return self.backend.explained(error, f"computing {step.op.name}", node=node_name(step.op))
 
     def _results(self) -> list[Any]:
         """The returned values: buffers of this call as they are, anything else (and a second mention) as a copy."""

@@ -43,10 +43,12 @@ class Program(Routine):
         self.output_names = value_names(self.func.res_attrs, len(self.func.function_type.outputs))
         store = {} if prepared is None else prepared
         check_elements(module, backend)
-        run_prepare(module, parameters, backend, store)
+        with backend.needing("what is prepared of the parameters"):
+            run_prepare(module, parameters, backend, store)
         super().__init__(plan, parameters, store, backend, limits)
         self._lock = threading.Lock()
-        self._frames = [Frame(self)]
+        self._frames = [self._frame()]
+        backend.synchronize()  # a caller's other streams do not wait for what loading enqueued
 
     def run(self, inputs: Sequence[Any], timings: list[tuple[Step, float]] | None = None) -> list[Any]:
         """The outputs for `inputs`, in the arguments' order; outputs are new arrays of the caller's (see values.py).
@@ -55,12 +57,18 @@ class Program(Routine):
         """
         with self._lock:
             frame = self._frames.pop() if self._frames else None
-        frame = frame or Frame(self)
+        frame = frame or self._frame()
         try:
             return frame.run(inputs, timings)
+        except Exception as e:
+            raise self.backend.explained(e, "a run") from None
         finally:
             with self._lock:
                 self._frames.append(frame)
+
+    def _frame(self) -> Frame:
+        with self.backend.needing("what the kernels are loaded into"):
+            return Frame(self)
 
     def profile(self, inputs: Sequence[Any]) -> tuple[list[Any], list[tuple[Step, float]]]:
         """The outputs, and each step with the seconds it took."""

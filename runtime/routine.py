@@ -12,6 +12,7 @@ from ..dialects.nn.constant import ConstantOp, ParameterOp
 from ..dialects.nn.regions import RegionOp
 from ..dialects.nn.types import Array
 from ..passes.host_ops import host_ops
+from ..rewriting import node_name
 from .kernels import Backend
 from .places import Plan
 from .reference import checked_parameter
@@ -53,7 +54,9 @@ class Routine:
             if isinstance(op, ParameterOp):
                 name = op.parameter.data
                 if name not in store:
-                    store[name] = self.backend.asarray(checked_parameter(op, parameters))
+                    value = checked_parameter(op, parameters)
+                    with self.backend.needing(f"the parameter '{name}'", value.nbytes, node_name(op)):
+                        store[name] = self.backend.asarray(value)
                 fixed[op.result] = checked_parameter(op, store.__getitem__)
             elif isinstance(op, ConstantOp):
                 fixed[op.result] = np.asarray(op.literal())

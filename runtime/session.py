@@ -158,6 +158,7 @@ class Session:
         self.max_iterations = max_iterations
         self._fuse, self._max_programs = fuse, max_programs
         self._backend = get_backend(device)
+        self._device = self._backend.current()
         self._context = new_context()
         self.module, self._parameters = load(model, self._context, parameters)
         self._planned = "nn.arena" in main_function(self.module).attributes
@@ -203,6 +204,7 @@ class Session:
         is not is what it holds. Arrays stay on their device: with CuPy arrays fed, CuPy arrays come back. Raises
         CompileError where a feed is missing, unknown, or of another dtype, rank or size than the input.
         """
+        self._backend.check_caller(self._device)
         chosen = None if output_names is None else self._chosen(output_names)
         if (plain := self._plain(feeds)) is not None:
             shapes, arrays = plain
@@ -210,7 +212,7 @@ class Session:
         else:
             arrays, on_device = self.check_feeds(feeds)
             program = self.program(self.shapes_of(arrays))
-            results = program.run([map_arrays(a, self._backend.asarray) for a in arrays])
+            results = program.run(self.place(arrays))
         picked = results if chosen is None else [results[i] for i in chosen]
         given = picked if on_device else [map_arrays(r, to_host) for r in picked]
         return [list(cast(Any, r)) if isinstance(r, tuple) else r for r in given]
@@ -226,9 +228,22 @@ class Session:
             array: Any = feeds.get(name)
             if type(array) is not self._array_type or array.dtype != dtype or not array.flags.c_contiguous:
                 return None
+            if self._backend.device_of(array) != self._device:
+                return None
             shapes.append(array.shape)
             arrays.append(array)
         return (tuple(shapes), arrays) if 0 < len(arrays) == len(feeds) else None
+
+    def place(self, arrays: Sequence[Any]) -> list[Any]:
+        """What `check_feeds` gave, on the session's device and row-major; arrays that are so are not copied."""
+        placed: list[Any] = []
+        for value, given in zip(self._inputs, arrays, strict=True):
+            try:
+                placed.append(map_arrays(given, self._backend.asarray))
+            except Exception as e:
+                size = sum(a.nbytes for a in arrays_in(given))
+                raise self._backend.explained(e, "the input", size, value.name) from None
+        return placed
 
     def shapes_of(self, arrays: Sequence[Any]) -> Shapes:
         """The shape of each input that is a tensor; None for the others, on whose sizes no program depends."""
@@ -354,7 +369,17 @@ class Session:
         for name, type_ in zip(known, self._types, strict=True):
             values.append(as_value(given[name], type_, self._backend.xp, name))
             check_held_dims(values[-1], type_, name)
+            self._check_device(values[-1], name)
         return values, any(not isinstance(a, np.ndarray) for value in values for a in arrays_in(value))
+
+    def _check_device(self, value: Any, name: str) -> None:
+        for array in arrays_in(value):
+            if type(array) is self._backend.xp.ndarray and (found := self._backend.device_of(array)) != self._device:
+                raise CompileError(
+                    f"the array is on GPU {found}, but the session is on GPU {self._device}",
+                    name,
+                    "copy it there, or feed a NumPy array",
+                )
 
     def bind_dims(
         self, shapes: Sequence[tuple[int, ...] | None], bound: Mapping[str, int] | None = None

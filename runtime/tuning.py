@@ -19,8 +19,9 @@ from ..dialects.nn.constant import is_weight
 from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.gemm import GemmOp
 from ..dialects.nn.types import Array, dims_of, dtype_of, element_type, is_static, num_bytes, static_dims
-from ..errors import CompileError
+from ..errors import CompileError, OutOfMemoryError
 from ..lowering.tensor_cores import CALL
+from ..rewriting import node_name
 from .frame import Frame, Step
 from .kernels import Attributes, Backend, KernelContext
 from .program import Program
@@ -98,14 +99,20 @@ class Tuner:
         self.progress(len(alike), len(alike), "")
 
     def _fastest_call(self, op: NNOp) -> str:
-        best, fastest = "", float("inf")
+        best, fastest, shortage = "", float("inf"), None
         for call in CALLS:
             try:
-                microseconds, chosen = self._time_call(op, call)
+                with self.backend.needing("tuning it", node=node_name(op)):
+                    microseconds, chosen = self._time_call(op, call)
+            except OutOfMemoryError as e:
+                shortage = e
+                continue
             except CompileError:
                 continue  # this library does not compute such a convolution
             if microseconds < fastest:
                 best, fastest = chosen, microseconds
+        if not best and shortage is not None:
+            raise shortage
         return best or "blas"
 
     def _time_call(self, op: NNOp, call: str) -> tuple[float, str]:
@@ -122,7 +129,8 @@ class Tuner:
     def _fastest_algorithm(self, op: NNOp) -> Attributes:
         module, weights = fragment(op, {})
         self.lower(module)
-        return self._time_fragment(module, weights)[1]
+        with self.backend.needing("tuning it", node=node_name(op)):
+            return self._time_fragment(module, weights)[1]
 
     def _time_fragment(self, module: ModuleOp, weights: Sequence[int]) -> tuple[float, Attributes]:
         """The least time of a module of one call (and what prepares it), over the alternatives for that call."""
@@ -144,9 +152,10 @@ class Tuner:
         context = KernelContext(frame.xp, frame.scratch)
         truth = timing.truth()
         for attributes, kernel in self.backend.alternatives[type(step.op)](step.op, context):
-            frame.scratch.allocate()
             step.kernel = kernel
             try:
+                with self.backend.needing("the workspace", frame.scratch.size):
+                    frame.scratch.allocate()
                 microseconds = timing.microseconds()
             except CompileError:
                 continue  # it fails when it is run: no choice

@@ -83,7 +83,10 @@ def as_array(value: Any, xp: Any, name: str) -> Array:
         on_host = int(device()[0]) == 1
         if not on_host and xp is np:
             raise CompileError("the array is on a GPU, but the session runs on the CPU", name, "use device='cuda'")
-        return np.from_dlpack(value) if on_host else xp.from_dlpack(value)
+        try:
+            return np.from_dlpack(value) if on_host else xp.from_dlpack(value)
+        except Exception as e:  # whatever its library raises: a tensor that needs a gradient, an unknown element type
+            raise CompileError(f"the {type(value).__name__} cannot be taken over by DLPack: {e}", name) from None
     try:
         return np.asarray(value)
     except (ValueError, TypeError):

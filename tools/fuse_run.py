@@ -227,7 +227,7 @@ def report(args: argparse.Namespace, session: Session, feeds: dict[str, Any], re
 
         arrays, _ = session.check_feeds(feeds)
         program = session.program(session.shapes_of(arrays))
-        inputs = [program.backend.asarray(a) for a in arrays]
+        inputs = session.place(arrays)
         (measure.bench if args.bench else measure.profile)(program, inputs, _where(args.device))
     elif args.output is None:
         from .report import print_outputs

@@ -8,8 +8,9 @@ maps an op class to a function that makes its result from fixed operands when th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -17,8 +18,10 @@ import numpy as np
 
 from ...dialects.nn.base import NNOp
 from ...dialects.nn.types import Array
-from ...errors import CompileError
+from ...errors import CompileError, OutOfMemoryError
 from ...passes.plan_memory import ALIGNMENT
+
+SHORTAGE_HINT = "a smaller batch needs less; other programs and arrays may be freed"
 
 Kernel: TypeAlias = Callable[[Sequence[Array], Sequence[Array]], None]
 """`kernel(outs, ins)` writes `outs`."""
@@ -91,6 +94,23 @@ def _nothing() -> None:
     """Enqueues no kernel."""
 
 
+def _one_device(*_: Any) -> int:
+    """The number of the only device there is."""
+    return 0
+
+
+def _any_caller(ordinal: int) -> None:
+    """Refuses none."""
+
+
+def _unknown() -> None:
+    """Not known."""
+
+
+def _is_memory_error(error: BaseException) -> bool:
+    return isinstance(error, MemoryError)
+
+
 @dataclass(frozen=True)
 class Backend:
     """A device to run on: its array module, its kernels, and how arrays come and go."""
@@ -111,6 +131,39 @@ class Backend:
     """The device and the versions of its libraries."""
     fence: Callable[[], AbstractContextManager[None]] = nullcontext
     """Around each use of a frame: keeps those on different streams of the device in order."""
+    current: Callable[[], int] = _one_device
+    """The number of the device that is current, of those of this kind."""
+    device_of: Callable[[Array], int] = _one_device
+    """The number of the device that holds an array."""
+    check_caller: Callable[[int], None] = _any_caller
+    """Raises CompileError where a caller is in no state to run something on the device of that number."""
+    free_bytes: Callable[[], int | None] = _unknown
+    """How much memory can be had."""
+    is_shortage: Callable[[BaseException], bool] = _is_memory_error
+    """Whether an error says that there is no memory left."""
+
+    def explained(self, error: Exception, what: str, nbytes: int | None = None, node: str | None = None) -> Exception:
+        """OutOfMemoryError for `what` where there is no memory left, else `error` itself.
+
+        `nbytes` is what it needs; where that is not known, what was asked for last is named.
+        """
+        if isinstance(error, OutOfMemoryError) or not self.is_shortage(error):
+            return error
+        asked = re.search(r"allocat\w+ ([\d,]+) bytes", str(error))
+        if nbytes is None and asked:
+            nbytes = int(asked[1].replace(",", ""))
+        needs = f"{what} needs {'more than there is' if nbytes is None else f'{nbytes} bytes'}"
+        free = self.free_bytes()
+        left = "" if free is None else f", {free} {'bytes ' if nbytes is None else ''}are free"
+        return OutOfMemoryError(f"out of memory on {self.name}: {needs}{left}", node, SHORTAGE_HINT)
+
+    @contextmanager
+    def needing(self, what: str, nbytes: int | None = None, node: str | None = None) -> Generator[None]:
+        """While open, a lack of memory is one for `what`; see `explained`."""
+        try:
+            yield
+        except Exception as e:
+            raise self.explained(e, what, nbytes, node) from None
 
     def asarray(self, array: Array) -> Array:
         """`array` on this device, row-major."""

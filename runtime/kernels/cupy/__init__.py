@@ -29,4 +29,9 @@ def get_cuda_backend() -> Backend:
         neighbour=neighbour,
         describe=library.describe,
         fence=Fence,
+        current=library.current_device,
+        device_of=library.device_of,
+        check_caller=library.check_caller,
+        free_bytes=library.free_bytes,
+        is_shortage=library.is_shortage,
     )

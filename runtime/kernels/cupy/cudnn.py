@@ -134,7 +134,10 @@ class ConvGraph:
     def run(self, plan: Plan, buffers: dict[int, int], workspace: int) -> None:
         """Enqueue a plan on CuPy's current stream. `buffers` are addresses by the tensors' numbers."""
         with library.cudnn_on_stream(self.handle):
-            self.graph.execute_plan_at_index(buffers, workspace, plan.index, self.handle)
+            try:
+                self.graph.execute_plan_at_index(buffers, workspace, plan.index, self.handle)
+            except Exception as e:  # the frontend's errors share no base
+                raise CompileError(f"cuDNN failed in the plan '{plan.name}': {e}", node_name(self.op)) from None
 
 
 def bind_conv(op: CudnnConvOp, context: KernelContext) -> Kernel:

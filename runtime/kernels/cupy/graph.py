@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from statistics import median
 from typing import Any
@@ -16,13 +17,13 @@ class Fence:
 
     def __init__(self) -> None:
         self._event: Any = library.cupy().cuda.Event(disable_timing=True)
-        self._stream: int | None = None
+        self._stream: Any = None  # kept, as a new stream may get the address of one that is gone
 
     def __enter__(self) -> None:
         stream = library.cupy().cuda.get_current_stream()
-        if self._stream not in (None, stream.ptr):
+        if self._stream is not None and self._stream.ptr != stream.ptr:
             stream.wait_event(self._event)
-        self._stream = stream.ptr
+        self._stream = stream
 
     def __exit__(self, *_: object) -> None:
         self._event.record(library.cupy().cuda.get_current_stream())
@@ -40,8 +41,11 @@ class Graph:
             stream.begin_capture()
             try:
                 run()
-            finally:
-                self._graph = stream.end_capture()
+            except BaseException:
+                with suppress(self._xp.cuda.runtime.CUDARuntimeError):  # what went wrong has ended the capture
+                    stream.end_capture()
+                raise
+            self._graph = stream.end_capture()
         self._graph.upload(stream)
         stream.synchronize()
         self._launches: list[Launch] = launches
@@ -85,7 +89,7 @@ def elapsed(launch: Callable[[], None], repeats: int) -> float:
 
 
 @cache
-def _neighbour() -> OverlappedKernel:
+def _neighbour(ordinal: int) -> OverlappedKernel:
     name = "nnfuse_neighbour"
     body = f'extern "C" __global__ void {name}() {{ START_NEXT; WAIT_FOR_LAST; }}'
     return OverlappedKernel(source.compiled(name, source.PROLOGUE + body), (1, 1, 1), 32)
@@ -93,4 +97,4 @@ def _neighbour() -> OverlappedKernel:
 
 def neighbour() -> None:
     """Enqueue a kernel that starts early and lets the next one start early, as ours do, and only waits."""
-    _neighbour()((), ())
+    _neighbour(library.current_device())((), ())

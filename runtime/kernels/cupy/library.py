@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,10 +12,13 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from ....errors import CompileError
+from ....errors import CompileError, UnsupportedError
 
 INSTALL = "pip install 'nnfuse[cuda13]'"
 """What brings the libraries of this backend."""
+
+_SHORTAGE = re.compile(r"\b(\w+_)?ALLOC(ATION)?_FAILED|_OUT_OF_MEMORY|cudaErrorMemoryAllocation|[Oo]ut of memory")
+"""How the libraries spell that memory is used up: CUDA's runtime and driver, cuBLASLt, cuDNN, torch's allocator."""
 
 _lock = threading.Lock()
 _handles: dict[int, int] = {}
@@ -71,6 +76,55 @@ def stream() -> int:
     return cupy().cuda.get_current_stream().ptr
 
 
+def current_device() -> int:
+    """The number of the GPU that is current in this thread."""
+    return cupy().cuda.runtime.getDevice()
+
+
+def device_of(array: Any) -> int:
+    """The number of the GPU that holds a CuPy array."""
+    return array.data.device_id
+
+
+def check_caller(ordinal: int) -> None:
+    """Raise CompileError where another GPU than `ordinal` is current, or a caller captures what is enqueued."""
+    if (current := current_device()) != ordinal:
+        raise CompileError(
+            f"the session is on GPU {ordinal}, but GPU {current} is current", hint=f"with cupy.cuda.Device({ordinal}):"
+        )
+    if is_captured():
+        raise UnsupportedError(
+            "a run cannot be part of a CUDA graph that a caller captures: it launches one of its own",
+            hint="run it before or after the capture",
+        )
+
+
+def is_captured() -> bool:
+    """Whether CuPy's current stream, or torch's if it is loaded, is being captured."""
+    runtime = cupy().cuda.runtime
+    try:
+        if runtime.streamIsCapturing(stream()):
+            return True
+    except runtime.CUDARuntimeError:  # the default stream cannot be asked while another one is captured
+        return True
+    torch: Any = sys.modules.get("torch")
+    return torch is not None and torch.cuda.is_initialized() and bool(torch.cuda.is_current_stream_capturing())
+
+
+def free_bytes() -> int:
+    """What CuPy can still allocate on the current GPU, its pool's limit considered."""
+    xp = cupy()
+    pool = xp.get_default_memory_pool()
+    free = int(xp.cuda.runtime.memGetInfo()[0]) + int(pool.free_bytes())
+    limit = int(pool.get_limit())
+    return max(0, min(free, limit - int(pool.used_bytes()))) if limit else free
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether CuPy, the driver or a library says that the GPU's memory is used up."""
+    return isinstance(error, cupy().cuda.memory.OutOfMemoryError) or bool(_SHORTAGE.search(str(error)))
+
+
 def cublaslt_handle() -> int:
     """The cuBLASLt handle of the current device, made once and used by all threads (the library allows that).
 
@@ -111,10 +165,14 @@ class Device:
     shared_bytes: int
 
 
-@cache
 def device() -> Device:
     """The current GPU."""
-    current = cupy().cuda.Device()
+    return _device(current_device())
+
+
+@cache
+def _device(ordinal: int) -> Device:
+    current = cupy().cuda.Device(ordinal)
     return Device(int(current.compute_capability) >= 90, int(current.attributes["MaxSharedMemoryPerBlockOptin"]))
 
 
