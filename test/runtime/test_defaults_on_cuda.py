@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
-from onnx import parser
+from onnx import numpy_helper, parser
 from xdsl.dialects.builtin import f16, i1
 from xdsl.utils.test_value import create_ssa_value
 
@@ -36,6 +38,7 @@ from nnfuse.dialects.nn.types import element_of, tensor
 from nnfuse.dialects.nn.unary import RoundOp, SignOp
 from nnfuse.errors import CompileError
 from nnfuse.runtime.kernels import Backend, get_backend
+from nnfuse.tools import fuse_run
 
 pytestmark = pytest.mark.gpu
 RNG = np.random.default_rng(61)
@@ -201,3 +204,32 @@ def test_a_program_whose_sizes_the_data_decide(cuda: Backend, close: Any) -> Non
         for result, expected in zip(on_cuda.run(None, feeds), on_cpu.run(None, feeds), strict=True):
             assert expected.size > 1
             close(result, expected)
+
+
+def test_the_profile_names_them(
+    cuda: Backend, close: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Between ops that have a kernel; the result is the CPU's."""
+    model = parser.parse_model(
+        """<ir_version: 10, opset_import: ["": 22]>
+        g (float[2, 4, 8, 8] x) => (float[2, 5, 8] y) {
+          [pool] p = MaxPool <kernel_shape = [1, 1]> (x)
+          [angle] a = Atan (p)
+          [sum] s = ReduceSum (a)
+          [shift] t = Add (a, s)
+          [pick] e = Einsum <equation = "bchw->bch"> (t)
+          [order] y = Pad (e, pads)
+        }"""
+    )
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0, 0, 0, 0, 1, 0]), "pads"))
+    monkeypatch.chdir(tmp_path)
+    onnx.save(model, "m.onnx")
+    x = RNG.standard_normal((2, 4, 8, 8)).astype(np.float32)
+    np.save("x.npy", x)
+    assert fuse_run.main(["m.onnx", "--device", "cuda", "--input", "x=x.npy", "--profile"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.split("\n\n")[0].splitlines()]
+    kernels = {row[0]: "evaluate" if "evaluate" in row else "own" for row in rows[1:]}
+    assert [n for n in ("angle", "pick") if kernels[n] != "evaluate"] == [], rows
+    assert kernels["pool"] == "own", rows
+    (result,), (expected,) = (Session(model, device=d).run(None, {"x": x}) for d in ("cuda", "cpu"))
+    close(result, expected)
