@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .errors import CompileError, UnsupportedError
+    from .errors import CompileError, OutOfMemoryError, UnsupportedError
     from .runtime.session import Session
 
-__all__ = ["CompileError", "Session", "UnsupportedError"]
+__all__ = ["CompileError", "OutOfMemoryError", "Session", "UnsupportedError"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,7 +17,7 @@ def __getattr__(name: str) -> Any:
         from .runtime.session import Session
 
         return Session
-    if name in ("CompileError", "UnsupportedError"):
+    if name in ("CompileError", "OutOfMemoryError", "UnsupportedError"):
         from . import errors
 
         return getattr(errors, name)

@@ -179,6 +179,24 @@ def test_a_buffer_that_the_caller_stands_in_for_is_given_up() -> None:
     np.testing.assert_array_equal(found[0], np.full((4, 6), 4, np.float32))
 
 
+def test_callers_arrays_that_share_memory() -> None:
+    """One array for both inputs, overlapping ones, and the last run's results: kernels are given them directly."""
+    module = Parser(new_context(), MOVING).parse_module()
+    run_passes(module, "plan-memory")
+    program = Program(module, {}.__getitem__, backend(ReluOp, AddOp, MulOp))
+    memory = aligned(np.random.default_rng(9).standard_normal((10, 6)), 0)
+    last: list[Any] = [memory[:4], memory[:4]]
+    for x, y in ((0, 0), (1, 0), (0, 2), (None, None), (1, 0), (0, 0)):
+        fed = [memory[2:6], memory[:4]] if x is None or y is None else [last[x], last[y]]
+        before = [a.copy() for a in fed]
+        last = program.run(fed)
+        a = np.maximum(before[0], 0)
+        for result, truth in zip(last, (a + before[1], (a + before[1]) * a, (a + before[1]) * a), strict=True):
+            np.testing.assert_array_equal(result, truth)
+        for array, kept in zip(fed, before, strict=True):
+            np.testing.assert_array_equal(array, kept)
+
+
 def aligned(array: Any, off: int) -> Any:
     """A copy in f32 that starts `off` elements after a multiple of 64 bytes."""
     memory = np.empty(array.size + 32, np.float32)

@@ -250,6 +250,15 @@ CONVS = """g (float[N,8,32,32] x, float[32,8,3,3] w, float[32] b, float[32,32,3,
 
 
 @pytest.mark.gpu
+def test_a_gpu_s_array_on_the_cpu(model_of: Callable[..., Any]) -> None:
+    """Not fetched behind the caller's back."""
+    x = of_device("cuda").ones((2, 64), np.float32)
+    with pytest.raises(CompileError) as error:
+        Session(model_of(SUM)[0]).run(None, {"x": x, "x1": x})
+    assert str(error.value) == "x: the array is on a GPU, but the session runs on the CPU (use device='cuda')"
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["f32", "f16"])
 def test_streams(precision: str, model_of: Callable[..., Any]) -> None:
     """One session on several streams in turn, nothing waited for in between: loaded on the first, run on the others."""

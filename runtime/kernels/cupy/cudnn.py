@@ -114,7 +114,9 @@ class ConvGraph:
         try:
             self.graph.build_plan_at_index(index)
             workspace = int(self.graph.get_workspace_size_plan_at_index(index))
-        except Exception:  # each engine has reasons of its own, of many classes, why it does not do a graph
+        except Exception as e:  # each engine has reasons of its own, of many classes, why it does not do a graph
+            if library.is_shortage(e):
+                raise
             return None
         return None if workspace > WORKSPACE_LIMIT else Plan(index, self.graph.get_plan_name_at_index(index), workspace)
 

@@ -12,13 +12,13 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from ....errors import CompileError, UnsupportedError
+from ....errors import CompileError, OutOfMemoryError, UnsupportedError
 
 INSTALL = "pip install 'nnfuse[cuda13]'"
 """What brings the libraries of this backend."""
 
 _SHORTAGE = re.compile(r"\b(\w+_)?ALLOC(ATION)?_FAILED|_OUT_OF_MEMORY|cudaErrorMemoryAllocation|[Oo]ut of memory")
-"""How the libraries spell that memory is used up: CUDA's runtime and driver, cuBLASLt, cuDNN, torch's allocator."""
+"""How it is spelt that memory is used up, by CuPy, CUDA's runtime and driver, cuBLASLt, cuDNN, torch's allocator."""
 
 _lock = threading.Lock()
 _handles: dict[int, int] = {}
@@ -122,7 +122,7 @@ def free_bytes() -> int:
 
 def is_shortage(error: BaseException) -> bool:
     """Whether CuPy, the driver or a library says that the GPU's memory is used up."""
-    return isinstance(error, cupy().cuda.memory.OutOfMemoryError) or bool(_SHORTAGE.search(str(error)))
+    return _SHORTAGE.search(str(error)) is not None
 
 
 def cublaslt_handle() -> int:
@@ -137,9 +137,14 @@ def cublaslt_handle() -> int:
             try:
                 _handles[device] = library.create()
             except Exception as e:  # nvmath's "not found", "not supported" and bad status share no base
-                message = f"device 'cuda' needs cuBLASLt, which does not start: {e}"
-                raise CompileError(message, hint=INSTALL) from None
+                raise _not_started("cuBLASLt", e) from None
         return _handles[device]
+
+
+def _not_started(product: str, error: Exception) -> CompileError:
+    if is_shortage(error):
+        return OutOfMemoryError(f"out of memory on cuda: {product} needs more than there is: {error}")
+    return CompileError(f"device 'cuda' needs {product}, which does not start: {error}", hint=INSTALL)
 
 
 def cudnn_handle() -> Any:
@@ -152,8 +157,7 @@ def cudnn_handle() -> Any:
             except CompileError:
                 raise
             except Exception as e:  # the frontend's errors share no base
-                message = f"device 'cuda' needs cuDNN, which does not start: {e}"
-                raise CompileError(message, hint=INSTALL) from None
+                raise _not_started("cuDNN", e) from None
         return _cudnn_handles[device]
 
 
