@@ -24,6 +24,25 @@ from .resident_gemm import ResidentPlan, resident_plans
 
 COMMON = Path(__file__).with_name("tensor_core.cu")
 
+SIZES: tuple[str, ...] = (
+    "M",
+    "N",
+    "K",
+    "C",
+    "S",
+    "H",
+    "W",
+    "OH",
+    "OW",
+    "STEP_H",
+    "STEP_W",
+    "PAD_H",
+    "PAD_W",
+    "APART_H",
+    "APART_W",
+)
+"""What the kernels call the sizes of the product, the image and the window."""
+
 MOST_TRIED = 8
 """How many plans are worth timing: on ResNet-50's layers the fastest was always among these, or within a tenth."""
 
@@ -45,11 +64,11 @@ def plans(problem: Problem, device: library.Device) -> list[Plan | ResidentPlan]
 def problem_of(op: CudaConvOp) -> Problem:
     """The product that computes an op."""
     x, w, out = (tensor_of(v).dims for v in (op.x, op.w, op.result))
-    window, unit = op.window(x, w), ROW_BYTES // source.itemsize(tensor_of(op.w).dtype)
+    window, itemsize = op.window(x, w), source.itemsize(tensor_of(op.w).dtype)
     rows, inner = prod(out[:3]), prod(w[1:])
     values = (rows, out[3], inner, x[3], w[2], *x[1:3], *out[1:3], *window.strides, *window.before, *window.dilations)
-    names = ["M", "N", "K", "C", "S", "H", "W", "OH", "OW", "STEP_H", "STEP_W", "PAD_H", "PAD_W", "APART_H", "APART_W"]
-    return Problem(rows, out[3], -(-inner // unit), dict(zip(names, values, strict=True)))
+    sizes: dict[str, int] = dict(zip(SIZES, values, strict=True))
+    return Problem(rows, out[3], -(-inner * itemsize // ROW_BYTES), itemsize, op.residual is not None, sizes)
 
 
 def bind_cuda_conv(op: CudaConvOp, context: KernelContext) -> Kernel:

@@ -14,9 +14,14 @@ MULTIPROCESSORS = 132
 
 @dataclass(frozen=True)
 class Problem:
-    """The product's sizes: `rows` positions, `filters`, `units` of k. `sizes` are all that a kernel needs, by name."""
+    """The product's sizes: `rows` positions, `filters`, `units` of k, bytes of an element; whether a residual is added.
+
+    `sizes` are all that a kernel needs, by name.
+    """
 
     rows: int
     filters: int
     units: int
+    itemsize: int = 2
+    residual: bool = False
     sizes: Mapping[str, int] = field(default_factory=dict[str, int], compare=False)
