@@ -106,8 +106,11 @@ def run_prepare(
     names = value_names(prepare.res_attrs, len(prepare.function_type.outputs))
     if all(name in store for name in names):
         return
-    for name, value in zip(names, evaluate(prepare, [], parameters, backend.xp), strict=True):
-        store.setdefault(name, backend.asarray(value))
+    made = dict(zip(names, evaluate(prepare, [], parameters, backend.xp), strict=True))
+    new = {name: value for name, value in made.items() if name not in store}
+    store |= zip(new, backend.packed(list(new.values())), strict=True)
+    del made, new
+    backend.trim()
 
 
 def checked_plan(module: ModuleOp, max_bytes: int) -> Plan:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -91,7 +92,7 @@ ViewFunction: TypeAlias = Callable[[Any, Sequence[Array]], Array | None]
 
 
 def _nothing() -> None:
-    """Enqueues no kernel."""
+    """Enqueues no kernel, and frees nothing."""
 
 
 def _one_device(*_: Any) -> int:
@@ -135,6 +136,8 @@ class Backend:
     """The number of the device that is current, of those of this kind."""
     device_of: Callable[[Array], int] = _one_device
     """The number of the device that holds an array."""
+    trim: Callable[[], None] = _nothing
+    """Gives memory that nothing uses back to the device."""
     check_caller: Callable[[int], None] = _any_caller
     """Raises CompileError where a caller is in no state to run something on the device of that number."""
     free_bytes: Callable[[], int | None] = _unknown
@@ -170,6 +173,17 @@ class Backend:
         if type(array) is self.xp.ndarray and array.flags.c_contiguous:
             return array
         return self.xp.asarray(array, order="C")  # ascontiguousarray would make a scalar a vector
+
+    def packed(self, arrays: Sequence[Array]) -> list[Array]:
+        """`arrays` on this device, row-major; those of a device with a pool of memory in one piece, without holes."""
+        if self.xp is np:
+            return list(map(self.asarray, arrays))
+        ends = list(accumulate(-(-a.nbytes // ALIGNMENT) * ALIGNMENT for a in arrays))
+        memory, packed = self.arena(ends[-1] if ends else 0), list[Array]()
+        for array, start in zip(arrays, [0, *ends[:-1]], strict=True):
+            packed.append(memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape))
+            packed[-1][...] = array
+        return packed
 
     def arena(self, size: int) -> Array:
         """`size` bytes of uninitialised memory, aligned as plan-memory's offsets are."""

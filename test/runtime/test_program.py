@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ import pytest
 from onnx import numpy_helper
 
 from nnfuse.errors import CompileError
+from nnfuse.passes.plan_memory import ALIGNMENT
+from nnfuse.runtime.kernels.numpy import BACKEND
 from nnfuse.runtime.session import Session
 
 NETWORK = """g (float[N,3,H,8] x) => (float[N,5] z)
@@ -295,3 +299,21 @@ def test_profile() -> None:
     names = [step.op.name for step, _ in timings]
     assert names.count("blas.matmul") + names.count("blas.matmulrelu") == 2 and "blas.gemm" in names
     assert not any(step.default for step, _ in timings if step.op.name.startswith("blas.matmul"))
+
+
+def test_arrays_of_a_device_are_packed() -> None:
+    """In one buffer, each where a kernel may load it, and none in another."""
+    device = SimpleNamespace(ndarray=np.ndarray, asarray=np.asarray, empty=np.empty)
+    backend = dataclasses.replace(BACKEND, xp=device)
+    rng = np.random.default_rng(3)
+    arrays = [rng.standard_normal((3, 5), np.float32), np.arange(7, dtype=np.float16), np.empty((0, 4)), np.float64(2)]
+    arrays = [np.asarray(a) for a in (*arrays, np.arange(12).reshape(3, 4).T)]
+    packed = backend.packed(arrays)
+    for array, copy in zip(arrays, packed, strict=True):
+        assert copy.dtype == array.dtype and copy.flags.c_contiguous and not backend.address(copy) % ALIGNMENT
+        np.testing.assert_array_equal(copy, array)
+    starts = [backend.address(a) for a in packed]
+    assert all(start + a.nbytes <= end for start, a, end in zip(starts, packed, starts[1:], strict=False))
+    assert len({id(memory_of(a)) for a in packed}) == 1
+    assert starts[-1] - starts[0] < 4 * ALIGNMENT + sum(a.nbytes for a in packed)
+    assert backend.packed([]) == []

@@ -31,6 +31,7 @@ def get_cuda_backend() -> Backend:
         fence=Fence,
         current=library.current_device,
         device_of=library.device_of,
+        trim=library.trim,
         check_caller=library.check_caller,
         free_bytes=library.free_bytes,
         is_shortage=library.is_shortage,

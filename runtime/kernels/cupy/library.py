@@ -120,6 +120,11 @@ def free_bytes() -> int:
     return max(0, min(free, limit - int(pool.used_bytes()))) if limit else free
 
 
+def trim() -> None:
+    """Give what CuPy's pool keeps for later back to the GPU."""
+    cupy().get_default_memory_pool().free_all_blocks()
+
+
 def is_shortage(error: BaseException) -> bool:
     """Whether CuPy, the driver or a library says that the GPU's memory is used up."""
     return _SHORTAGE.search(str(error)) is not None
