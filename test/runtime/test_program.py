@@ -312,8 +312,9 @@ def test_arrays_of_a_device_are_packed() -> None:
     for array, copy in zip(arrays, packed, strict=True):
         assert copy.dtype == array.dtype and copy.flags.c_contiguous and not backend.address(copy) % ALIGNMENT
         np.testing.assert_array_equal(copy, array)
-    starts = [backend.address(a) for a in packed]
-    assert all(start + a.nbytes <= end for start, a, end in zip(starts, packed, starts[1:], strict=False))
-    assert len({id(memory_of(a)) for a in packed}) == 1
+    filled = [a for a in packed if a.nbytes]  # where an empty array begins says nothing
+    starts = [backend.address(a) for a in filled]
+    assert all(start + a.nbytes <= end for start, a, end in zip(starts, filled, starts[1:], strict=False))
+    assert len({id(memory_of(a)) for a in filled}) == 1
     assert starts[-1] - starts[0] < 4 * ALIGNMENT + sum(a.nbytes for a in packed)
     assert backend.packed([]) == []
