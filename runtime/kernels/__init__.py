@@ -178,9 +178,9 @@ class Backend:
         """`arrays` on this device, row-major; those of a device with a pool of memory in one piece, without holes."""
         if self.xp is np:
             return list(map(self.asarray, arrays))
-        ends = list(accumulate(-(-a.nbytes // ALIGNMENT) * ALIGNMENT for a in arrays))
-        memory, packed = self.arena(ends[-1] if ends else 0), list[Array]()
-        for array, start in zip(arrays, [0, *ends[:-1]], strict=True):
+        *starts, size = accumulate((-(-a.nbytes // ALIGNMENT) * ALIGNMENT for a in arrays), initial=0)
+        memory, packed = self.arena(size), list[Array]()
+        for array, start in zip(arrays, starts, strict=True):
             packed.append(memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape))
             packed[-1][...] = array
         return packed
