@@ -1,4 +1,4 @@
-"""The figures of gpu_networks.py as a plot: nnfuse against the best of PyTorch's modes, per network and batch.
+"""The figures of gpu_networks.py as a plot: nnfuse, PyTorch and ONNX Runtime, per network and batch.
 
     python bench/gpu_plot.py bench/results/gpu_networks.json bench/results/gpu_networks.png
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-PEERS = {"nnfuse": "#1f6f8b", "torch.compile": "#e07a5f", "torch graph": "#c9c5b1"}
+PEERS = {"nnfuse": "#1f6f8b", "torch.compile": "#e07a5f", "torch graph": "#c9c5b1", "ONNX Runtime": "#7d8597"}
 """Colours, in the order of the bars."""
 
 
@@ -29,7 +29,7 @@ def draw(figures: dict[str, Any], path: Path) -> None:
     fig, axes = plt.subplots(figsize=(max(6.0, 0.8 * len(rows)), 4), layout="constrained")
     width = 0.8 / len(PEERS)
     for n, (peer, colour) in enumerate(PEERS.items()):
-        places = [i + (n - 1) * width for i in range(len(rows))]
+        places = [i + (n - 1.5) * width for i in range(len(rows))]
         bars = axes.bar(places, [relative(row, peer) for row in rows], width, label=peer, color=colour)
         if peer == "nnfuse":
             axes.bar_label(bars, [f"{row['times'][peer]:.0f} µs" for row in rows], fontsize=7, rotation=90, padding=3)
