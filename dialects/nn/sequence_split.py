@@ -11,7 +11,7 @@ from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, prop_def
 from xdsl.pattern_rewriter import RewritePattern
 
 from ...errors import CompileError
-from .base import AnyTensor, Onnx, integer
+from .base import AnyTensor, Onnx, OnnxNode, integer
 from .constant import MAX_INTS, constant_array
 from .containers import BYTES_PER_ELEMENT, ContainerOp, Operand, ranked
 from .sequence import Arrays, element_types_of, sequence_type
@@ -120,6 +120,17 @@ class SplitToSequenceOp(ContainerOp):
         sizes, dims = self.known_sizes(), dims_of(self.x.type)
         element = element_type(self.x.type)
         return None if sizes is None else [tensor(element, self._piece_dims(dims, s)) for s in sizes]
+
+    @classmethod
+    def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
+        """torch.unbind is exported with a split of 1 and without `keepdims`, which ONNX Runtime heeds then as well.
+
+        ONNX itself says that `keepdims` is ignored where there is a `split`.
+        """
+        split = constant_array(node.input(1))
+        if not node.attributes.get("keepdims", 1) and split is not None and split.ndim == 0 and int(split) == 1:
+            node.inputs.pop()
+        return super().import_node(node)
 
     @classmethod
     def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:

@@ -152,6 +152,14 @@ def test_split_ignores_keepdims():
     assert_equal(result, [x[:1], x[1:2], x[2:]])
 
 
+def test_unbind(agrees):
+    """As torch exports it: with a split of 1 that is a constant, and a keepdims that counts all the same."""
+    text = """g (float[N,5] x) => (seq(float[5]) s, float[5] y) {
+        l = Constant <value = int64 {1}> ()  s = SplitToSequence <axis=0, keepdims=0> (x, l)
+        i = Constant <value_int=1> ()  y = SequenceAt(s, i) }"""
+    agrees(text, x=normal(3, 5))
+
+
 @pytest.mark.parametrize("split", [[6], [1, 5], [2, 0, 4], [0, 6]])
 def test_split_into_sizes(agrees, split):
     text = """g (float[N,2] x, int32[K] l) => (seq(float[M,2]) s) { s = SplitToSequence(x, l) }"""
