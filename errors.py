@@ -61,3 +61,11 @@ class UnsupportedError(CompileError):
     """What was given is valid, but nnfuse does not do it (exit code 2)."""
 
     EXIT_CODE = 2
+
+
+class AssumptionError(UnsupportedError):
+    """A rank was assumed when the model was imported, and is another one: `branch` is that taken of the If `node`."""
+
+    def __init__(self, message: str, hint: str, branch: int | None = None):
+        super().__init__(message, hint=hint)
+        self.branch = branch

@@ -57,6 +57,7 @@ class BodyImporter(GraphImporter):
     def __init__(self, around: GraphImporter, node: ScopedNode, graph: GraphProto, block: Block, isolated: bool):
         self.around, self.node, self.graph, self.block, self.isolated = around, node, graph, block, isolated
         self.opsets, self.functions, self.weights = node.opsets, around.functions, around.weights
+        self.known = around.known
         self.depth = around.depth + 1
         self.captures: list[SSAValue] = []
         self.start()

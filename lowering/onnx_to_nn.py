@@ -6,6 +6,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -36,11 +37,23 @@ from .onnx_files import check_tensor, load_model, not_utf8, to_array
 from .onnx_functions import FunctionExpander, ScopedNode, value_names
 from .onnx_graphs import check_names, check_schema, graphs_of, name_of, opsets_of, reads, sorted_nodes
 from .onnx_types import onnx_type, value_type
+from .onnx_weights import Weights
 
 LOG = logging.getLogger("nnfuse")
 
 NAMELESS = frozenset({"", "?", "None", "-1"})
 """What exporters (Paddle's, Keras's) write where a dim has no name."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the runs that a model is imported for, all by names as they stand in IR.
+
+    `sizes` are those of the inputs' symbolic dims; `branches` says which branch Ifs take whose branches differ in rank.
+    """
+
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    branches: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 def import_onnx(path: str | PathLike[str]) -> ModuleOp:
@@ -57,17 +70,25 @@ def import_model(model: ModelProto, parameters: str | None = None, size: int | N
 
 
 def import_with_weights(
-    model: ModelProto, parameters: str | None = None, size: int | None = None
-) -> tuple[ModuleOp, Mapping[str, TensorProto | Array]]:
-    """See `import_model`; and the values of the module's parameters, with those of all initializers of the graph."""
+    model: ModelProto,
+    parameters: str | None = None,
+    size: int | None = None,
+    known: Known | None = None,
+    weights: Weights | None = None,
+) -> tuple[ModuleOp, Weights]:
+    """See `import_model`; and the values of the module's parameters, with those of all initializers of the graph.
+
+    A model may be imported again for what is `known`, given the `weights` of the first time: those are added to, and
+    what a name in them stands for stays.
+    """
     attributes: dict[str, Attribute] = {}
     if parameters is not None:
         attributes["nn.parameters"] = StringAttr(escape_name(parameters))
     if size is not None:
         attributes["nn.parameters_size"] = IntegerAttr(size, i64)
     try:
-        importer = GraphImporter(model)
-        return ModuleOp([importer.function()], attributes), importer.weights.tensors
+        importer = GraphImporter(model, known, weights)
+        return ModuleOp([importer.function()], attributes), importer.weights
     except UnicodeDecodeError:
         raise not_utf8() from None
 
@@ -93,35 +114,16 @@ def checked_attributes(node: ScopedNode) -> dict[str, Any]:
     return check_schema(node.proto, node.domain, node.opset, like)
 
 
-class Weights:
-    """The tensors that parameters stand for, by name; `taken` names are those of the model's graph itself."""
-
-    def __init__(self, taken: Iterable[str]):
-        self.tensors: dict[str, TensorProto | Array] = {}
-        self._taken = {escape_name(name) for name in taken}
-        self._suffixes: Counter[str] = Counter()
-
-    def add(self, name: str, tensor_: TensorProto | Array, inner: bool) -> str:
-        """Keep a tensor; its name in IR, with a number behind it where an `inner` graph's is that of another tensor."""
-        escaped = candidate = escape_name(name)
-        while (known := self.tensors.get(candidate)) is not tensor_:
-            if known is None and not (inner and candidate in self._taken):
-                self.tensors[candidate] = tensor_
-                break
-            self._suffixes[escaped] += 1
-            candidate = f"{escaped}_{self._suffixes[escaped]}"
-        return candidate
-
-
 class GraphImporter:
     """Imports one graph. Values are kept by their ONNX names; nodes may come in any order."""
 
-    def __init__(self, model: ModelProto):
+    def __init__(self, model: ModelProto, known: Known | None = None, weights: Weights | None = None):
         check_names(model)
         self.graph: GraphProto = model.graph
         self.opsets = opsets_of(model)
         self.functions = FunctionExpander(model, is_claimed)
-        self.weights = Weights(value_names(model.graph))
+        self.weights = weights or Weights(value_names(model.graph))
+        self.known = known
         self.depth = 0
         self.block = Block()
         self.start()
@@ -222,6 +224,10 @@ class GraphImporter:
             (_dim_name(dim) or f"{info.name}_dim_{axis}") if size is None else ""
             for axis, (dim, size) in enumerate(zip(dims, known, strict=True))
         ]
+        if is_tensor(type_) and self.known is not None:
+            sizes = [self.known.sizes.get(escape_name(n)) if n else d for n, d in zip(names, known, strict=True)]
+            type_ = tensor(type_.element_type, sizes)
+            names = [n if size is None else "" for n, size in zip(names, sizes, strict=True)]
         self._define(info.name, self.block.insert_arg(type_, len(self.block.args)))
         return _named(info.name, names)
 
@@ -258,6 +264,8 @@ class GraphImporter:
                     build=self._builder(name),
                     constant=lambda array: self._constant(array, outputs[0] if outputs else name, name),
                     used=tuple(bool(o) and self.uses[o] > 0 for o in node.output),
+                    branch=None if self.known is None else self.known.branches.get(escape_name(name)),
+                    bound=self.known is not None,
                 )
             )
         except CompileError as e:
@@ -343,7 +351,7 @@ class GraphImporter:
             self.mismatches.append(f"'{escape_name(info.name)}' is declared {declared}, but is {value.type}")
 
     def _warn(self) -> None:
-        if self.mismatches:
+        if self.mismatches and self.known is None:
             more = f" (and {len(self.mismatches) - 1} more)" if len(self.mismatches) > 1 else ""
             LOG.warning("a declared shape is wrong and is ignored: %s%s", self.mismatches[0], more)
 

@@ -14,7 +14,7 @@ from ..dialects.nn.if_op import IfOp, taken_branch
 from ..dialects.nn.region_patterns import inline_constants
 from ..dialects.nn.regions import RegionOp, covers, merge_types
 from ..dialects.nn.value_types import compatible
-from ..errors import CompileError
+from ..errors import AssumptionError, CompileError
 from ..rewriting import node_name
 
 MAX_INFERRED = 200_000
@@ -80,6 +80,8 @@ class Inference:
         """Infer a branch; one that cannot run on these shapes is not taken with them, unless it is the only one."""
         try:
             self._walk_from(op, index, types)
+        except AssumptionError:
+            raise
         except CompileError as e:
             if op.assumed is not None:
                 raise

@@ -16,7 +16,8 @@ from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 from ..dialects.nn.types import Array
 from ..errors import CompileError, UnsupportedError, unescape_name
 from ..lowering.onnx_files import load_model, parse_model, to_array
-from ..lowering.onnx_to_nn import import_with_weights
+from ..lowering.onnx_to_nn import Known, import_with_weights
+from ..lowering.onnx_weights import Weights
 
 
 class ModelParameters(Mapping[str, Array]):
@@ -24,7 +25,7 @@ class ModelParameters(Mapping[str, Array]):
 
     def __init__(self, model: ModelProto | Mapping[str, TensorProto | Array]):
         """Of a model, or of what `import_with_weights` gave for one."""
-        self._tensors = import_with_weights(model)[1] if isinstance(model, ModelProto) else model
+        self._tensors = import_with_weights(model)[1].tensors if isinstance(model, ModelProto) else model
 
     def __getitem__(self, name: str) -> Array:
         tensor = self._tensors[name]
@@ -35,6 +36,18 @@ class ModelParameters(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(self._tensors)
+
+
+class ImportedModel(ModelParameters):
+    """A model's weights, and the model, which can be imported again."""
+
+    def __init__(self, model: ModelProto, weights: Weights):
+        super().__init__(weights.tensors)
+        self._model, self._weights = model, weights
+
+    def again(self, known: Known) -> ModuleOp:
+        """The module for what is known of a run; its parameters are here, too."""
+        return import_with_weights(self._model, known=known, weights=self._weights)[0]
 
 
 class FileParameters(Mapping[str, Array]):
@@ -59,13 +72,15 @@ class FileParameters(Mapping[str, Array]):
         return len(self._names)
 
 
-def open_model(model: str | PathLike[str] | bytes | ModelProto) -> tuple[ModuleOp, ModelParameters]:
+def open_model(model: str | PathLike[str] | bytes | ModelProto) -> tuple[ModuleOp, ImportedModel]:
     """The imported module of an ONNX file, of its bytes, or of a ModelProto, and its parameters."""
     if isinstance(model, ModelProto | bytes):
-        module, weights = import_with_weights(parse_model(model) if isinstance(model, bytes) else model)
+        proto = parse_model(model) if isinstance(model, bytes) else model
+        module, weights = import_with_weights(proto)
     else:
-        module, weights = import_with_weights(load_model(model), str(model), Path(model).stat().st_size)
-    return module, ModelParameters(weights)
+        proto = load_model(model)
+        module, weights = import_with_weights(proto, str(model), Path(model).stat().st_size)
+    return module, ImportedModel(proto, weights)
 
 
 def open_parameters(module: ModuleOp, folder: Path, override: str | None = None) -> Mapping[str, Array]:

@@ -28,11 +28,12 @@ from ..dialects.cudnn import CUDNN
 from ..dialects.nn import NN
 from ..dialects.nn.types import Array, dims_of, dtype_of, format_dims, is_tensor
 from ..dialects.nn.value_types import arrays_in
-from ..errors import CompileError, UnsupportedError, escape_name
+from ..errors import AssumptionError, CompileError, UnsupportedError, escape_name
+from ..lowering.onnx_to_nn import Known
 from ..passes.specialize_shapes import dim_names, name_dims, specialize
 from ..universe import NNFUSE_UNIVERSE
 from .kernels import get_backend
-from .parameters import open_model, open_parameters
+from .parameters import ImportedModel, open_model, open_parameters
 from .program import Program
 from .reference import main_function, to_host, value_names
 from .routine import Limits
@@ -50,6 +51,9 @@ MAX_PROGRAMS = 16
 
 Shapes = tuple[tuple[int, ...] | None, ...]
 """The shape of each input; None for a sequence or an optional."""
+
+Branches = frozenset[tuple[str, int]]
+"""Of Ifs whose branches differ in rank, by node name, the branch that was taken last."""
 
 LOG = logging.getLogger("nnfuse")
 
@@ -161,6 +165,7 @@ class Session:
         self._device = self._backend.current()
         self._context = new_context()
         self.module, self._parameters = load(model, self._context, parameters)
+        self._source = self._parameters if isinstance(self._parameters, ImportedModel) else None
         self._planned = "nn.arena" in main_function(self.module).attributes
         if self._planned:
             self._check_planned()
@@ -168,8 +173,9 @@ class Session:
             run_passes(self.module, FUSE, self._context)
         name_dims(main_function(self.module))
         self._prepared: dict[str, Array] = {}
-        self._programs: OrderedDict[Shapes, Program] = OrderedDict()
-        self._latest: tuple[Shapes, Program | None] = ((), None)
+        self._programs: OrderedDict[tuple[Shapes, Branches], Program] = OrderedDict()
+        self._branches: Branches = frozenset()
+        self._latest: tuple[Shapes, Branches, Program | None] = ((), self._branches, None)
         self._lock = threading.Lock()
         self._inputs = self._values(inputs=True)
         self._types = list(main_function(self.module).function_type.inputs)
@@ -208,11 +214,10 @@ class Session:
         chosen = None if output_names is None else self._chosen(output_names)
         if (plain := self._plain(feeds)) is not None:
             shapes, arrays = plain
-            results, on_device = self.program(shapes).run(arrays), True
+            results, on_device = self._run(shapes, arrays), True
         else:
             arrays, on_device = self.check_feeds(feeds)
-            program = self.program(self.shapes_of(arrays))
-            results = program.run(self.place(arrays))
+            results = self._run(self.shapes_of(arrays), self.place(arrays))
         picked = results if chosen is None else [results[i] for i in chosen]
         given = picked if on_device else [map_arrays(r, to_host) for r in picked]
         return [list(cast(Any, r)) if isinstance(r, tuple) else r for r in given]
@@ -245,6 +250,26 @@ class Session:
                 raise self._backend.explained(e, "the input", size, value.name) from None
         return placed
 
+    def _run(self, shapes: Shapes, inputs: Sequence[Any]) -> list[Any]:
+        """The outputs, by a program that assumes the right branches: one that finds it does not starts over."""
+        try:
+            return self.program(shapes).run(inputs)
+        except AssumptionError as e:
+            error, branches = e, self._branches
+        tried = {branches}
+        while self._source is not None and error.node is not None and error.branch is not None:
+            branches = frozenset({**dict(branches), error.node: error.branch}.items())
+            if branches in tried:
+                break
+            tried.add(branches)
+            try:
+                results = self._program(shapes, branches).run(inputs)
+                self._branches = branches
+                return results
+            except AssumptionError as e:
+                error = e
+        raise error
+
     def shapes_of(self, arrays: Sequence[Any]) -> Shapes:
         """The shape of each input that is a tensor; None for the others, on whose sizes no program depends."""
         return tuple(tuple(a.shape) if is_tensor(t) else None for a, t in zip(arrays, self._types, strict=True))
@@ -254,24 +279,28 @@ class Session:
 
         A program that is dropped still runs to its end where it is running.
         """
-        latest, program = self._latest
-        if latest == shapes and program is not None:
+        latest, branches, program = self._latest
+        if latest == shapes and branches is self._branches and program is not None:
             return program
-        key = tuple(None if s is None else tuple(s) for s in shapes)
+        return self._program(tuple(None if s is None else tuple(s) for s in shapes), self._branches)
+
+    def _program(self, shapes: Shapes, branches: Branches) -> Program:
+        """See `program`; where the branches of Ifs differ in rank, these are assumed."""
         with self._lock:
+            key = shapes, branches
             if key not in self._programs:
-                program = self._compile(key)
+                program = self._compile(shapes, branches)
                 self._make_room()
                 self._programs[key] = program
             self._programs.move_to_end(key)
-            self._latest = key, self._programs[key]
+            self._latest = shapes, branches, self._programs[key]
             return self._programs[key]
 
     def _make_room(self) -> None:
         """Drop the program used longest ago where another would be one too many."""
         if len(self._programs) < self._max_programs:
             return
-        shapes, _ = self._programs.popitem(last=False)
+        (shapes, _), _ = self._programs.popitem(last=False)
         pairs = zip(self._inputs, shapes, strict=True)
         inputs = ", ".join(f"{v.name} {v.type if s is None else format_dims(s)}" for v, s in pairs)
         LOG.warning(
@@ -282,11 +311,14 @@ class Session:
 
     def compile(self, shapes: Sequence[tuple[int, ...] | None]) -> ModuleOp:
         """The planned module for inputs of these shapes; no parameter is read."""
+        return self._planned_module(shapes, self._branches)
+
+    def _planned_module(self, shapes: Sequence[tuple[int, ...] | None], branches: Branches) -> ModuleOp:
+        """See `compile` and `_program`."""
         if self._planned:
             self.bind_dims(shapes)
             return self.module
-        module = self.module.clone()
-        specialize_all(module, self.bind_dims(shapes))
+        module = self._specialized(self.bind_dims(shapes), branches)
         check_sizes(module, self.max_bytes)
         with self._tuner.kept() if self._tune else nullcontext() as tuner:
             run_passes(module, layout_pipeline(self.precision, self._fuse), self._context)
@@ -298,6 +330,29 @@ class Session:
                 mark_tuned(module, self._backend.describe())
         run_passes(module, finish_pipeline(self.device, self._fuse), self._context)
         return module
+
+    def _specialized(self, dims: Mapping[str, int], branches: Branches) -> ModuleOp:
+        """The fused module with these sizes, imported anew where what was assumed of ranks does not hold."""
+        if not branches:
+            module = self.module.clone()
+            try:
+                specialize_all(module, dims)
+                return module
+            except AssumptionError:
+                if self._source is None:
+                    raise
+        assert self._source is not None
+        module = self._source.again(Known(dims, dict(branches)))
+        if self._fuse:
+            run_passes(module, FUSE, self._context)
+        specialize_all(module, dims)
+        return module
+
+    def imported(self, shapes: Sequence[tuple[int, ...] | None]) -> tuple[ModuleOp, Mapping[str, Array]]:
+        """What the last run was of: an ONNX model for inputs of these shapes, before any pass, and its parameters."""
+        if self._source is None:
+            raise UnsupportedError("IR was not imported", hint="give the ONNX model")
+        return self._source.again(Known(self.bind_dims(shapes), dict(self._branches))), self._parameters
 
     @cached_property
     def _tuner(self) -> Tuner:
@@ -325,9 +380,9 @@ class Session:
         rest = f"{bound},{compile_pipeline(self.precision, self._fuse, self.device)}"
         return f"{FUSE},{rest}" if self._fuse else rest
 
-    def _compile(self, shapes: Shapes) -> Program:
+    def _compile(self, shapes: Shapes, branches: Branches) -> Program:
         return Program(
-            self.compile(shapes),
+            self._planned_module(shapes, branches),
             self._parameters.__getitem__,
             self._backend,
             self._prepared,

@@ -18,7 +18,7 @@ from ..dialects.nn.quantized_matmul import QLinearMatMulOp
 from ..dialects.nn.recurrent import LSTMOp
 from ..errors import CompileError
 from ..runtime.reference import evaluate, main_function
-from ..runtime.session import Session, Value, load, new_context
+from ..runtime.session import Session, Value
 from ..runtime.tolerance import ABSOLUTE, RELATIVE, RELATIVE_L2, excess, tolerance_name
 from .arrays import format_shape, split_outputs
 from .cli import DIFFERS, OK, complain
@@ -56,7 +56,8 @@ def compare(session: Session, model: str, feeds: Mapping[str, Any], results: Seq
     outputs = session.get_outputs()
     arrays = [feeds[v.name] for v in session.get_inputs()]
     peers = run_onnxruntime(model, arrays, threads)
-    module, parameters = load(model, new_context())
+    inputs, _ = session.check_feeds(feeds)
+    module, parameters = session.imported(session.shapes_of(inputs))
     truths = evaluate(main_function(module), arrays, parameters.__getitem__, wide=True)
     precision = "int8" if _rounds_to_integers(session) else session.precision
     found, expected = split_outputs(outputs, results), split_outputs(outputs, peers)

@@ -102,7 +102,8 @@ class OnnxNode:
     `inputs` are IR values, None where an optional input is absent; trailing absent ones are dropped. `attributes` hold
     Python values (int, float, str, lists of them, NumPy arrays for tensors). `opset` is the model's version of the
     node's domain. `outputs` is the number of outputs up to the last named one; `used` says of each output, those left
-    out at the end included, whether something reads it.
+    out at the end included, whether something reads it. `branch` is which of its graphs runs, where that is known, and
+    `bound` says that the inputs' sizes are: what a graph cannot do on these it does not do.
     `build` makes an operation at the node's location with inferred result types and returns its results.
     """
 
@@ -115,6 +116,8 @@ class OnnxNode:
     build: Callable[..., Sequence[SSAValue]]
     constant: Callable[[Array], SSAValue]
     used: tuple[bool, ...] = ()
+    branch: int | None = None
+    bound: bool = False
 
     def input(self, index: int) -> SSAValue | None:
         """Input number `index`, None where the node leaves it out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from xdsl.dialects.builtin import StringAttr, i1
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
@@ -18,7 +18,7 @@ from xdsl.irdl import (
 )
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern
 
-from ...errors import CompileError, UnsupportedError, escape_name
+from ...errors import AssumptionError, CompileError, UnsupportedError, escape_name
 from .base import AnyTensor, Onnx, OnnxNode
 from .constant import constant_array
 from .region_patterns import inline_block
@@ -85,9 +85,10 @@ class IfOp(RegionOp):
             taken = f"the {BRANCHES[index]} branch is taken"
             if self.reason is not None:
                 raise CompileError(f"{taken}, which cannot run: {self.reason.data}")
-            raise UnsupportedError(
+            raise AssumptionError(
                 f"{taken}, which gives values of other ranks than the {self.assumed.data} branch",
                 hint="ranks must be known before a network runs",
+                branch=index,
             )
 
     def assume(self, index: int, reason: str) -> None:
@@ -111,19 +112,41 @@ class IfOp(RegionOp):
         check_condition(Abstract(cond))
         if (known := constant_array(cond)) is not None:
             return branches[0 if truth(known) else 1].inline()
-        (then_, captures), (else_, others) = (branch.body([]) for branch in branches)
-        assumed = None
-        try:
-            _merged(*(region.block.last_op.operands for region in (then_, else_) if region.block.last_op))
-        except RankError:
-            else_, others, assumed = Region(Block([YieldOp()])), [], "then"
+        (then_, captures), (else_, others), fields = _import_branches(node, branches)
         count = branches[0].outputs
-        return node.build(cls, cond, captures, others, regions=[then_, else_], outputs=count, assumed=assumed)
+        return node.build(cls, cond, captures, others, regions=[then_, else_], outputs=count, **fields)
 
     @classmethod
     def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
         """See `InlineBranch`."""
         return (InlineBranch(), *super().get_canonicalization_patterns())
+
+
+Body: TypeAlias = tuple[Region, list[SSAValue]]
+
+
+def _import_branches(node: OnnxNode, branches: Sequence[Subgraph]) -> tuple[Body, Body, dict[str, str]]:
+    """Both branches, or the one that is assumed and an empty one; and the fields that say so."""
+    bodies: list[Body | None] = [None, None]
+    reasons: dict[int, str] = {}
+    for index in (0, 1) if node.branch is None else (node.branch,):
+        try:
+            bodies[index] = branches[index].body([])
+        except CompileError as e:
+            if not node.bound or reasons or isinstance(e, UnsupportedError):
+                raise
+            reasons[1 - index] = escape_name(str(e))
+    then_, else_ = bodies
+    if then_ is not None and else_ is not None:
+        try:
+            _merged(*(region.block.last_op.operands for region, _ in (then_, else_) if region.block.last_op))
+            return then_, else_, {}
+        except RankError:
+            else_ = None
+    empty: Body = (Region(Block([YieldOp()])), [])
+    assumed = 0 if then_ is not None else 1
+    fields = {"assumed": BRANCHES[assumed]} | ({"reason": reasons[assumed]} if assumed in reasons else {})
+    return then_ or empty, else_ or empty, fields
 
 
 def _merged(results: Sequence[SSAValue], others: Sequence[SSAValue]) -> tuple[Any, ...]:

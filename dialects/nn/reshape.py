@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 from xdsl.dialects.builtin import IntegerAttr, TensorType, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def
 from xdsl.pattern_rewriter import RewritePattern
 
-from ...errors import CompileError, UnsupportedError
+from ...errors import AssumptionError, CompileError, UnsupportedError
 from .base import AnyTensor, NNOp, Onnx, OnnxNode, integer
 from .constant import constant_array
 from .shape import as_ints, count_of, normalize_axes
@@ -139,7 +140,8 @@ class FlattenOp(ReshapingOp):
 class SqueezeOp(ReshapingOp):
     """`x` without the size-1 dims `axes` (all of size 1 by default).
 
-    ONNX Squeeze, https://onnx.ai/onnx/operators/onnx__Squeeze.html. An empty `axes` removes none.
+    ONNX Squeeze, https://onnx.ai/onnx/operators/onnx__Squeeze.html. An empty `axes` removes none. Where `axes` are
+    `assumed`, they are those known to be of size 1 of a Squeeze without: that another one is 1 too is an error.
     """
 
     name = "nn.squeeze"
@@ -148,10 +150,11 @@ class SqueezeOp(ReshapingOp):
 
     x = operand_def(AnyTensor)
     axes = opt_operand_def(AnyTensor)
+    assumed = prop_def(IntegerAttr, default_value=IntegerAttr(0, i64))
     result = result_def(AnyTensor)
 
     def target(self, axes: Sequence[int] | None, dims: Dims) -> Dims:
-        """The dims that stay; raises CompileError where a removed one is not 1."""
+        """The dims that stay; raises CompileError where a removed one is not 1, or one that stays must not be."""
         if axes is None and None in dims:
             what = f"without axes, the rank of the result depends on the sizes of {format_dims(dims)}"
             raise UnsupportedError(what, hint="give axes, or declare the sizes")
@@ -160,7 +163,11 @@ class SqueezeOp(ReshapingOp):
         removed = normalize_axes(axes, len(dims))
         if any(dims[a] not in (1, None) for a in removed):
             raise CompileError(f"axes {list(axes)} of {format_dims(dims)} are not all of size 1")
-        return tuple(d for a, d in enumerate(dims) if a not in removed)
+        kept = tuple(d for a, d in enumerate(dims) if a not in removed)
+        if integer(self.assumed) and 1 in kept:
+            what = f"without axes, more dims of {format_dims(dims)} are removed than {list(axes)}"
+            raise AssumptionError(what, hint="ranks must be known before a network runs: give axes")
+        return kept
 
     def infer(self, x: Abstract, axes: Abstract | None) -> TensorType[Attribute]:
         """The dims that stay; none is known where `axes` is not a constant."""
@@ -181,8 +188,11 @@ class SqueezeOp(ReshapingOp):
 
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
-        """`axes` was an attribute before opset 13."""
+        """`axes` was an attribute before opset 13. Without, sizes that are not known are assumed not to be 1."""
         node.attribute_to_input("axes", 1)
+        if node.input(1) is None and None in (dims := dims_of(node.required(0).type)):
+            axes = node.constant(np.array([a for a, d in enumerate(dims) if d == 1], np.int64))
+            return node.build(cls, node.required(0), axes, assumed=1)
         return super().import_node(node)
 
 

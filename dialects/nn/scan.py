@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from xdsl.dialects.builtin import DenseArrayBase
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     irdl_op_definition,
@@ -16,10 +16,10 @@ from xdsl.irdl import (
     var_result_def,
 )
 
-from ...errors import CompileError
+from ...errors import CompileError, UnsupportedError
 from .base import Onnx, OnnxNode, ints
 from .loops import Collected, LoopLikeOp, import_body
-from .regions import Part, Runner, Subgraph
+from .regions import Part, Runner, Subgraph, YieldOp
 from .types import Abstract, Array, Dims, dims_of, element_type, format_dims, normalize_axis, tensor
 
 
@@ -33,7 +33,7 @@ class ScanOp(LoopLikeOp):
     """
 
     name = "nn.scan"
-    ONNX: ClassVar = Onnx("Scan", since=9, drop=frozenset({"num_scan_inputs"}))
+    ONNX: ClassVar = Onnx("Scan", since=8, drop=frozenset({"num_scan_inputs"}))
     PARTS: ClassVar = (Part("states", "states"), Part("slices", "inputs"), Part("captures", "captures"))
     STATES: ClassVar = "states"
 
@@ -112,7 +112,13 @@ class ScanOp(LoopLikeOp):
 
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
-        """`body`: its inputs are the states and a slice of each of the last `num_scan_inputs` inputs."""
+        """`body`: its inputs are the states and a slice of each of the last `num_scan_inputs` inputs.
+
+        In opset 8 all values have batches along axis 0 and are scanned along axis 1: a scan of scans.
+        """
+        batched = node.opset < 9
+        if batched and node.inputs.pop(0) is not None:
+            raise UnsupportedError("Scan of opset 8 with sequence_lens is not supported", hint="pad, and scan all")
         graph: Subgraph = node.attributes.pop("body")
         scanned = int(node.attributes.pop("num_scan_inputs"))
         operands = [node.required(i) for i in range(len(node.inputs))]
@@ -121,6 +127,8 @@ class ScanOp(LoopLikeOp):
         if len(graph.inputs) != len(operands):
             raise CompileError(f"the body has {len(graph.inputs)} inputs; it must have {len(operands)}")
         states, inputs = operands[:-scanned], operands[-scanned:]
+        if batched:
+            return cls._import_batched(node, graph, operands, len(states))
         axes = tuple(node.attributes.get("scan_input_axes", ()))
         entry = [*(s.type for s in states), *slice_types([x.type for x in inputs], axes)]
         region, captures, yielded = import_body(graph, entry, len(states), 0, 0)
@@ -128,6 +136,26 @@ class ScanOp(LoopLikeOp):
             raise CompileError(f"the body gives {len(yielded)} values; the node has {node.outputs} outputs")
         groups: list[Any] = [states, inputs, captures]
         return node.build(cls, *groups, regions=[region], outputs=len(yielded), **node.attributes)
+
+    @classmethod
+    def _import_batched(
+        cls, node: OnnxNode, graph: Subgraph, operands: Sequence[SSAValue], count: int
+    ) -> Sequence[SSAValue]:
+        """A scan without states over the batches of all operands; its body scans `count` states and the others."""
+        slices = slice_types([v.type for v in operands], ())
+        entry = [*slices[:count], *slice_types(slices[count:], ())]
+        region, captures, yielded = import_body(graph, entry, count, 0, 0)
+        if len(yielded) < node.outputs:
+            raise CompileError(f"the body gives {len(yielded)} values; the node has {node.outputs} outputs")
+        block = Block(arg_types=[*slices, *(v.type for v in captures)])
+        groups: list[Any] = [block.args[:count], block.args[count : len(slices)], block.args[len(slices) :]]
+        directions = tuple(node.attributes.get("directions", ()))
+        scan = cls(*groups, regions=[region], outputs=len(yielded), scan_input_directions=directions or None)
+        block.add_ops([scan, YieldOp(*scan.results)])
+        around: list[Any] = [[], list(operands), captures]
+        results = node.build(cls, *around, regions=[Region(block)], outputs=len(yielded))
+        scan.location = cast(Operation, results[0].owner).location
+        return results
 
 
 def slice_types(types: Sequence[Attribute], axes: Sequence[int]) -> list[Attribute]:

@@ -15,7 +15,7 @@ from .elementwise import UnaryOp
 from .index import GatherOp, SliceOp
 from .join import ConcatOp
 from .layout import TransposeOp
-from .reshape import ReshapeOp, ReshapingOp
+from .reshape import ReshapeOp, ReshapingOp, SqueezeOp
 from .shape import DropoutOp, ShapeOp, as_ints, known_sizes
 from .types import dims_of, product
 
@@ -31,6 +31,8 @@ class CollapseReshapes(RewritePattern):
         """Rewrite where `op` and its operand's producer both keep the elements in their order."""
         inner = op.operands[0].owner
         if not isinstance(op, ReshapingOp) or not isinstance(inner, ReshapingOp):
+            return
+        if _assumes(op) or (_assumes(inner) and not (isinstance(op, ReshapeOp) and _says_all(op))):
             return
         x = inner.operands[0]
         if (sizes := _written(op, min(op.kept(), inner.kept()))) is not None:
@@ -50,6 +52,11 @@ def _written(op: ReshapingOp, kept: int) -> list[int] | None:
         return None if None in dims else [d for d in dims if d is not None]
     sizes = [d if d is not None else 0 if axis < kept else -1 for axis, d in enumerate(dims)]
     return None if sizes.count(-1) > 1 else sizes
+
+
+def _assumes(op: ReshapingOp) -> bool:
+    """Whether an op is there to check what was assumed of its operand, too."""
+    return isinstance(op, SqueezeOp) and bool(integer(op.assumed))
 
 
 def _says_all(op: ReshapeOp) -> bool:

@@ -82,9 +82,15 @@ def merge_types(a: Attribute, b: Attribute) -> Attribute:
 
 
 def join_types(a: Attribute, b: Attribute) -> Attribute | None:
-    """The type that says what both say: of a value that is one or the other. None where there is none."""
+    """The type that says what both say: of a value that is one or the other. None where there is none.
+
+    A value that may be absent, and one of that kind which is there, are an optional together.
+    """
     if a == b:
         return a
+    if isinstance(a, OptionalType) != isinstance(b, OptionalType):
+        element = join_types(*(t.element if isinstance(t, OptionalType) else t for t in (a, b)))
+        return None if element is None else OptionalType(element)
     if isinstance(a, SequenceType | OptionalType) and type(a) is type(b):
         element = join_types(a.element, cast(Any, b).element)
         return None if element is None else type(a)(element)

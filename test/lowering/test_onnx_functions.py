@@ -163,7 +163,7 @@ def test_large_constants_of_functions_are_parameters(tmp_path):
     onnx.save(model, tmp_path / "m.onnx")
     x = RANDOM.standard_normal((3, 6)).astype(np.float32)
     np.testing.assert_allclose(Session(tmp_path / "m.onnx").run(None, {"x": x})[0], x @ weight @ weight, rtol=1e-4)
-    assert import_with_weights(model)[1].keys() == {"h/w", "y/w"}
+    assert import_with_weights(model)[1].tensors.keys() == {"h/w", "y/w"}
 
 
 BRANCHES = """

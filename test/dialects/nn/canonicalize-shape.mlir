@@ -127,6 +127,25 @@ func.func @no_collapse(%x: tensor<?x?x4xf32>, %s: tensor<2xi64>) -> (tensor<?x?x
 // CHECK-NEXT:   nn.reshape %[[F]], %s
 // CHECK-NEXT:   nn.reshape %[[F]], %
 
+// A squeeze that checks what was assumed of its operand stays, where what comes behind would read other dims.
+
+func.func @no_collapse_assumed(%x: tensor<?x3x1xf32>) -> (tensor<?x1x3xf32>, tensor<?x3x1xf32>, tensor<3x?xf32>) {
+  %axes = nn.constant dense<2> : tensor<1xi64>
+  %copy = nn.constant dense<[0, 1, -1]> : tensor<3xi64>
+  %rest = nn.constant dense<[3, -1]> : tensor<2xi64>
+  %0 = nn.squeeze %x axes %axes assumed = 1 : (tensor<?x3x1xf32>, tensor<1xi64>) -> tensor<?x3xf32>
+  %1 = nn.reshape %0, %copy : (tensor<?x3xf32>, tensor<3xi64>) -> tensor<?x1x3xf32>
+  %2 = nn.unsqueeze %0, %axes : (tensor<?x3xf32>, tensor<1xi64>) -> tensor<?x3x1xf32>
+  %3 = nn.reshape %0, %rest : (tensor<?x3xf32>, tensor<2xi64>) -> tensor<3x?xf32>
+  func.return %1, %2, %3 : tensor<?x1x3xf32>, tensor<?x3x1xf32>, tensor<3x?xf32>
+}
+
+// CHECK-LABEL: func.func @no_collapse_assumed
+// CHECK:        %[[S:.*]] = nn.squeeze %x axes %{{.*}} assumed = 1
+// CHECK:        nn.reshape %[[S]], %
+// CHECK:        nn.unsqueeze %[[S]]
+// CHECK:        nn.reshape %x, %
+
 // Transposes compose; those that cancel out vanish.
 
 func.func @transpose(%x: tensor<?x3x4x5xf32>) -> (tensor<?x3x4x5xf32>, tensor<5x?x3x4xf32>) {

@@ -26,6 +26,7 @@ func.func @shape(%x: tensor<1x3x4xf32>, %n: tensor<?x4xf16>, %dims: tensor<2xi64
   %18 = nn.identity %x : tensor<1x3x4xf32>
   %19 = nn.dropout %x : tensor<1x3x4xf32>
   %20, %21 = nn.dropout %n : (tensor<?x4xf16>) -> (tensor<?x4xf16>, tensor<?x4xi1>)
+  %22 = nn.squeeze %n axes %axes assumed = 1 : (tensor<?x4xf16>, tensor<1xi64>) -> tensor<?xf16>
   func.return
 }
 
@@ -52,3 +53,4 @@ func.func @shape(%x: tensor<1x3x4xf32>, %n: tensor<?x4xf16>, %dims: tensor<2xi64
 // CHECK-NEXT:   %18 = nn.identity %x : tensor<1x3x4xf32>
 // CHECK-NEXT:   %19 = nn.dropout %x : tensor<1x3x4xf32>
 // CHECK-NEXT:   %20, %21 = nn.dropout %n : (tensor<?x4xf16>) -> (tensor<?x4xf16>, tensor<?x4xi1>)
+// CHECK-NEXT:   %22 = nn.squeeze %n axes %axes assumed = 1 : (tensor<?x4xf16>, tensor<1xi64>) -> tensor<?xf16>

@@ -11,6 +11,7 @@ from nnfuse import CompileError, Session, UnsupportedError
 from nnfuse.dialects.nn.if_op import IfOp
 from nnfuse.lowering.onnx_to_nn import import_model
 from nnfuse.runtime.reference import main_function
+from nnfuse.tools import fuse_run
 
 RNG = np.random.default_rng(7)
 
@@ -177,17 +178,91 @@ DISPATCH = """
 """
 
 
-def test_branches_of_different_ranks_on_a_shape(ort):
+WRONG = r"the else branch is taken, which gives values of other ranks than the then branch \(ranks must be known"
+
+
+@pytest.mark.parametrize("fuse", [True, False])
+def test_branches_of_different_ranks_on_a_shape(fuse, ort):
     """What exporters write for a squeeze: the condition is constant once the shapes are known."""
-    model = model_of(DISPATCH, "(float[N,K] x) => (float[M] y)")
+    model = model_of(DISPATCH, "(float[N,K] x) => (float y)")
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    session = Session(model, fuse=fuse)
+    for shape in ((3, 1), (3, 2), (5, 1), (1, 4)):
+        x = RNG.standard_normal(shape).astype(np.float32)
+        (result,) = session.run(None, {"x": x})
+        np.testing.assert_array_equal(result, ort(model, {"x": x})[0])
+        assert not any(isinstance(op, IfOp) for op in session.compile([shape]).walk())
+    ir = Session(import_model(model))  # what has no model to import again can only say so
+    with pytest.raises(UnsupportedError, match=f"^h: {WRONG}"):
+        ir.run(None, {"x": np.ones((3, 2), np.float32)})
+
+
+def test_branches_of_different_ranks_on_a_value(ort):
+    """The branch taken last is assumed, each with a program of its own; weights are kept once."""
+    model = model_of(
+        """y, z = If (c) <
+            then_branch = t () => (p, p2) { p2 = MatMul(w, v) h = Add(w, p2) p = ReduceSum <keepdims = 0> (h) },
+            else_branch = e () => (q, q2) { q2 = MatMul(w, v) q = Sub(w, q2) }
+        >""",
+        "(float[3,1] v, bool c) => (float y, float[20,1] z)",
+    )
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    for seed, attribute in enumerate(model.graph.node[0].attribute):
+        weight = np.random.default_rng(seed).standard_normal((20, 3)).astype(np.float32)
+        attribute.g.initializer.append(numpy_helper.from_array(weight, "w"))
     session = Session(model)
-    x = RNG.standard_normal((3, 1)).astype(np.float32)
-    (result,) = session.run(None, {"x": x})
-    np.testing.assert_array_equal(result, ort(model, {"x": x})[0])
-    assert not any(isinstance(op, IfOp) for op in session.compile([(3, 1)]).walk())
-    wrong = r"the else branch is taken, which gives values of other ranks than the then branch \(ranks must be known"
-    with pytest.raises(UnsupportedError, match=f"^h: {wrong}"):
-        session.run(None, {"x": np.ones((3, 2), np.float32)})
+    for cond in (True, False, False, True, False, True):
+        feeds = {"v": RNG.standard_normal((3, 1)).astype(np.float32), "c": np.array(cond)}
+        for result, peer in zip(session.run(None, feeds), ort(model, feeds), strict=True):
+            assert result.shape == peer.shape
+            np.testing.assert_allclose(result, peer, rtol=1e-5, atol=1e-5)
+    assert len(session._programs) == 3 and len(session._parameters) == 2  # the first program assumed nothing yet
+
+
+def test_ranks_that_differ_from_run_to_run_of_a_loop():
+    """No assumption holds for all of a call: it ends with the error."""
+    model = model_of(
+        """y = Loop (n, , z) <body = b (int64 k, bool go, a) => (go2, a2) {
+            go2 = Identity(go) two = Constant <value_int = 2> () odd = Mod(k, two) c = Cast <to = 9> (odd)
+            h = If (c) <
+                then_branch = t () => (p) { p = Neg(x) },
+                else_branch = e () => (q) { q = ReduceSum <keepdims = 0> (x) }
+            >
+            s = ReduceSum <keepdims = 0> (h) a2 = Add(a, s)
+        }>""",
+        "(float[2] x, int64 n, float z) => (float y)",
+    )
+    session = Session(model)
+    feeds = {"x": np.array([1, 2], np.float32), "z": np.array(0, np.float32)}
+    assert session.run(None, feeds | {"n": np.array(1)})[0] == 3
+    with pytest.raises(UnsupportedError, match=r"^h: the (then|else) branch is taken, which gives values of other"):
+        session.run(None, feeds | {"n": np.array(2)})
+
+
+def test_the_rest_of_a_model_that_is_imported_again(ort):
+    """A branch that cannot run on the shapes that make another If differ in rank is not taken."""
+    model = model_of(
+        DISPATCH.replace("y = Relu(h)", "")
+        + """r = Relu(h) y = If (c) <
+            then_branch = t2 () => (p2) { w = Constant <value_floats = [1.0, 2.0, 3.0, 4.0]> () p2 = Add(r, w) },
+            else_branch = e2 () => (q2) { q2 = Neg(r) }
+        >""",
+        "(float[N,K] x, bool c) => (float y)",
+    )
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    session = Session(model)
+    for shape, cond in (((4, 1), True), ((3, 2), False), ((2, 4), True), ((2, 4), False)):
+        feeds = {"x": RNG.standard_normal(shape).astype(np.float32), "c": np.array(cond)}
+        np.testing.assert_array_equal(session.run(None, feeds)[0], ort(model, feeds)[0])
+    with pytest.raises(CompileError, match=r"^y: the then branch is taken, which cannot run: p2: shapes 3x2 and 4 do"):
+        session.run(None, {"x": np.ones((3, 2), np.float32), "c": np.array(True)})
+
+
+def test_fuse_run_compares_what_ran(tmp_path, capsys):
+    model = model_of(DISPATCH, "(float[N,K] x) => (float y)")
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, tmp_path / "m.onnx")
+    assert fuse_run.main([str(tmp_path / "m.onnx"), "--shape", "x=3x2", "--compare"]) == 0, capsys.readouterr()
 
 
 def test_a_branch_that_cannot_run_on_these_shapes_must_not_be_taken():

@@ -173,6 +173,24 @@ def test_of_sequences():
     assert y.tolist() == [0, 0, 1, 2, 2, 4]
 
 
+def test_a_state_that_may_be_absent_before():
+    """An optional that the body gives a value is one still; ONNX Runtime does not take optional states."""
+    model = model_of(
+        """y = Loop (n, , x) <body = b (int64 k, bool go, o) => (go2, s) {
+            go2 = Identity(go) h = OptionalHasElement(o)
+            s = If (h) <
+                then_branch = t () => (p) { l = OptionalGetElement(o) c = Cast <to = 1> (k) p = SequenceInsert(l, c) },
+                else_branch = e () => (q) { q = SequenceEmpty() }
+            >
+        }>""",
+        "(optional(seq(float)) x, int64 n) => (optional(seq(float)) y)",
+    )
+    session = Session(model)
+    one = [np.array(7, np.float32)]
+    for x, n, y in ((None, 0, None), (None, 1, []), (None, 3, [1, 2]), (one, 0, [7]), (one, 2, [7, 0, 1])):
+        assert session.run(None, {"x": x, "n": np.array(n)}) == [y]
+
+
 ENDLESS = "y = Loop (, , x) <body = b (int64 k, bool go, a) => (go2, a2) { go2 = Identity(go) a2 = Neg(a) }>"
 HOARDING = """y, s = Loop (n, , x) <body = b (int64 k, bool go, a) => (go2, a2, o) {
     go2 = Identity(go) a2 = Neg(a) o = Exp(a)

@@ -121,8 +121,32 @@ def test_refusals(case):
         import_model(model_of(body, "(float[4,3] x, float[5,3] z) => (float s)"))
 
 
-def test_the_batched_form_of_opset_8_is_refused():
-    body = "y, s = Scan <num_scan_inputs = 1, body = b (a, e) => (a2, o) { a2 = Add(a, e) o = Neg(e) }> (, h, x)"
-    model = model_of(body, "(float[1,3] h, float[1,4,3] x) => (float[1,3] y, float s)", opset=8)
-    with pytest.raises(UnsupportedError, match=r"^y: Scan of opset 8 is not supported"):
-        import_model(model)
+BATCHED = """y, s = Scan <num_scan_inputs = 2, {} body = b (a, e, f) => (a2, o) {{
+    g = Mul(e, w) i = Sub(g, f) a2 = Add(a, i) o = Neg(a2)
+}}> ({}, h, x, z)"""
+
+
+@pytest.mark.parametrize("directions", ["", "directions = [1, 0],"])
+def test_the_batched_form_of_opset_8(directions, ort, float64_oracle, close):
+    model = model_of(
+        BATCHED.format(directions, ""),
+        "(float[N,3] h, float[N,T,3] x, float[N,T,1] z, float[3] w) => (float[N,3] y, float[N,T,3] s)",
+        opset=8,
+    )
+    main_function(import_model(model)).verify()
+    session = Session(model)
+    for batch, steps in ((1, 4), (3, 2)):
+        dims = {"h": (batch, 3), "x": (batch, steps, 3), "z": (batch, steps, 1), "w": (3,)}
+        feeds = {n: RNG.standard_normal(d).astype(np.float32) for n, d in dims.items()}
+        rows = zip(session.run(None, feeds), float64_oracle(model, feeds), ort(model, feeds), strict=True)
+        for result, truth, peer in rows:
+            assert (result.shape, result.dtype) == (peer.shape, peer.dtype)
+            close(result, truth, peer)
+
+
+def test_errors_of_the_batched_form():
+    head = "(int64[2] l, float[2,3] h, float[2,4,3] x, float[2,5,1] z, float[3] w) => (float y, float s)"
+    with pytest.raises(UnsupportedError, match=r"^y: Scan of opset 8 with sequence_lens is not supported"):
+        import_model(model_of(BATCHED.format("", "l"), head, opset=8))
+    with pytest.raises(CompileError, match=r"^y: the inputs 4x3 and 5x1 are not of one length$"):
+        import_model(model_of(BATCHED.format("", ""), head, opset=8))

@@ -1,6 +1,7 @@
 """Ops on dims and order: Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Expand, Tile, Shape, ConstantOfShape, ..."""
 
 import numpy as np
+import onnx
 import pytest
 from xdsl.dialects.builtin import f32, i64
 from xdsl.ir import Block
@@ -11,6 +12,8 @@ from nnfuse.dialects.nn.reshape import FlattenOp, ReshapeOp, SqueezeOp, Unsqueez
 from nnfuse.dialects.nn.shape import ConstantOfShapeOp, ShapeOp, SizeOp
 from nnfuse.dialects.nn.types import dims_of, tensor
 from nnfuse.errors import CompileError, UnsupportedError
+from nnfuse.lowering.onnx_to_nn import import_model
+from nnfuse.runtime.session import Session
 
 RANDOM = np.random.default_rng(0)
 
@@ -117,6 +120,36 @@ def test_squeeze_of_old_opsets_and_without_axes(check_node):
     check_node("Squeeze", [data(1, 3, 1)], {"axes": [0, 2]}, opset=11)
     check_node("Squeeze", [data(1, 3, 1)], opset=11, symbolic=())
     check_node("Squeeze", [data(1, 3, 1)], opset=13, symbolic=())
+
+
+@pytest.mark.parametrize("then", ["", "s = Constant <value_ints=[0, -1]> () y = Reshape(h, s)", "y = Relu(h)"])
+def test_squeeze_of_sizes_that_are_not_known(then, ort):
+    """They are assumed not to be 1; where one is, the model is imported again for it."""
+    body = f"h = Squeeze(x) {then}" if then else "y = Squeeze(x)"
+    model = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["": 17]> g (float[N,3,1] x) => (float y) {{{body}}}'
+    )
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    session = Session(model)
+    for size in (2, 1, 5, 1):
+        x = data(size, 3, 1)
+        np.testing.assert_array_equal(session.run(None, {"x": x})[0], ort(model, {"x": x})[0])
+    (squeeze,) = [op for op in import_model(model).walk() if isinstance(op, SqueezeOp)]
+    with pytest.raises(
+        UnsupportedError, match=r"^without axes, more dims of 1x3x1 are removed than \[2\] \(ranks must"
+    ):
+        squeeze.evaluate(np, data(1, 3, 1), np.array([2]))
+
+
+def test_squeeze_of_a_size_that_data_decide():
+    """There is nothing to import again for."""
+    text = "g (float[3] x) => (float y) { n = NonZero(x) y = Squeeze(n) }"
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {text}')
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    session = Session(model)
+    assert session.run(None, {"x": np.array([1, 0, 2], np.float32)})[0].tolist() == [0, 2]
+    with pytest.raises(UnsupportedError, match=r"^y: without axes, more dims of 1x1 are removed than \[0\]"):
+        session.run(None, {"x": np.array([1, 0, 0], np.float32)})
 
 
 def test_squeeze_errors():

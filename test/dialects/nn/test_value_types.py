@@ -44,6 +44,8 @@ def test_what_types_say_together(one, other, both, either):
             assert both is None or merge_types(a, b) == wrap(both)
             assert join_types(a, b) == (None if either is None else wrap(either))
     assert not compatible(SequenceType(THREE), THREE) and join_types(SequenceType(THREE), THREE) is None
+    assert join_types(OptionalType(THREE), VECTOR) == join_types(VECTOR, OptionalType(THREE)) == OptionalType(VECTOR)
+    assert join_types(OptionalType(THREE), SequenceType(THREE)) is None
 
 
 def test_inferred_types():
