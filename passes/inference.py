@@ -69,7 +69,8 @@ class Inference:
         while not self._holds(op, index, types, final=types == declared):
             try:
                 wanted = op.argument_types(index)
-                types = [narrowed(d, merge_types(t, w)) for d, t, w in zip(declared, types, wanted, strict=True)]
+                wider = [narrowed(d, merge_types(t, w)) for d, t, w in zip(declared, types, wanted, strict=True)]
+                types = declared if wider == types else wider  # else the body cannot run on these
             except CompileError:
                 types = declared
             region = op.regions[index]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from nnfuse import CompileError, Session
 COUNT = int(os.environ.get("NNFUSE_FUZZ", "60"))
 """How many mutations are tried; set NNFUSE_FUZZ for more."""
 
-MAX_BYTES = 1 << 26
+MAX_BYTES, MAX_SECONDS = 1 << 26, 10
 EXTREMES = (0, 1, -1, 2, 3, 7, 64, 1 << 20, 1 << 31, 1 << 40, (1 << 63) - 1, -(1 << 63))
 
 NUMBERS = ("i", "ints", "f", "floats", "int64_data", "dim_value")
@@ -70,13 +71,58 @@ net (float[1,2,4,4] x) => (float y)
   [where] y = LeakyRelu <alpha = 0.1> (j)
 }"""
 
+CONTROL = """<ir_version: 10, opset_import: ["": 21]>
+net (float[N,4] x, int64 n) => (float[N,4] y, float[K,N] s, float[N,4] z)
+<float[4,4] w = {0.5,0,0,1,0,0.5,1,0,0,1,0.5,0,1,0,0,0.5}, int64[1] one = {1}> {
+  [outer] h = Relu (x)
+  [loop] y, s = Loop (n, , h) <body = b (int64 k, bool go, float[N,4] a) => (more, a2, o) {
+    [scale] f = Cast <to = 1> (k)
+    [dense] m = MatMul (a, w)
+    [limit] t = Constant <value_float = 50.0> ()
+    [largest] l = ReduceMax <keepdims = 0> (m)
+    [more] more = Less (l, t)
+    [choice] a2 = If (more) <
+      then_branch = t () => (p) { [captured] p = Add (m, h) },
+      else_branch = e () => (q) { [nested] q = Mul (m, f) }
+    >
+    [row] o = ReduceSum <keepdims = 0> (a2, one)
+  }>
+  [scan] e, z = Scan <num_scan_inputs = 1, scan_input_axes = [0], scan_output_directions = [1], body = c (g, i) => (g2, j) {
+    [state] g2 = Add (g, i)
+    [slice] j = Tanh (g2)
+  }> (first, y)
+  [zero] start = Constant <value_int = 0> ()
+  [first] first = Gather <axis = 0> (x, start)
+}"""
+
+SEQUENCES = """<ir_version: 10, opset_import: ["": 21]>
+net (float[N,4] x) => (float[M,4] y, int64 count, float[4] last)
+<int64 half = {2}, int64 back = {-1}> {
+  [split] pieces = SplitToSequence <axis = 1> (x, half)
+  [map] mapped = SequenceMap (pieces, x) <body = b (float[N,2] a, float[N,4] c) => (float[N,4] d) {
+    [twice] d2 = Concat <axis = 1> (a, a)
+    [shift] d = Sub (d2, c)
+  }>
+  [insert] more = SequenceInsert (mapped, x, half)
+  [erase] less = SequenceErase (more, back)
+  [count] count = SequenceLength (less)
+  [join] y = ConcatFromSequence <axis = 0> (less)
+  [at] element = SequenceAt (less, back)
+  [maybe] held = Optional (element)
+  [whether] has = OptionalHasElement (held)
+  [choice] last = If (has) <
+    then_branch = t () => (p) { [get] g = OptionalGetElement (held) [axis] r = Constant <value_ints = [0]> () [mean] p = ReduceSum <keepdims = 0> (g, r) },
+    else_branch = e () => (q) { [none] q = Constant <value_floats = [0.0, 0.0, 0.0, 0.0]> () }
+  >
+}"""
+
 
 def small_models() -> list[ModelProto]:
     """The models that are mutated."""
     digits = onnx.load_model(Path(__file__).parents[2] / "examples" / "digits.onnx")
     rng = np.random.default_rng(0)
     weights, dense = (",".join(f"{v:.3f}" for v in rng.normal(size=n)) for n in (72, 384))
-    texts = (CONVOLUTIONS.replace("WEIGHTS", weights).replace("DENSE", dense), SHAPES, RESIZED)
+    texts = (CONVOLUTIONS.replace("WEIGHTS", weights).replace("DENSE", dense), SHAPES, RESIZED, CONTROL, SEQUENCES)
     return [digits, *(parser.parse_model(text) for text in texts)]
 
 
@@ -159,7 +205,7 @@ def mutate(model: ModelProto, rng: random.Random) -> bytes:
 
 
 def test_the_models_run() -> None:
-    assert [try_to_run(model.SerializeToString()) for model in small_models()] == [None] * 4
+    assert [try_to_run(model.SerializeToString()) for model in small_models()] == [None] * 6
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -172,6 +218,7 @@ def test_mutations_run_or_are_refused_in_one_line() -> None:
             rng = random.Random(seed)
             data = mutate(models[seed % len(models)], rng)
             tracemalloc.reset_peak()
+            start = time.monotonic()
             try:
                 refused += try_to_run(data) is not None
             except BaseException as e:
@@ -179,6 +226,7 @@ def test_mutations_run_or_are_refused_in_one_line() -> None:
                 raise AssertionError(f"mutation {seed} ({kept}): {type(e).__name__}: {e}") from e
             peak = tracemalloc.get_traced_memory()[1]
             assert peak < 8 * MAX_BYTES, f"mutation {seed} took {peak} bytes"
+            assert time.monotonic() - start < MAX_SECONDS, f"mutation {seed} took too long"
     finally:
         tracemalloc.stop()
     assert 0.2 * COUNT < refused < COUNT

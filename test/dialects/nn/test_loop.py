@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,24 @@ def test_specialising_narrows_the_states():
     y, s = session.run(None, {"x": x})
     np.testing.assert_array_equal(y, x)
     np.testing.assert_array_equal(s, np.stack([np.abs(x)] * 4))
+
+
+def test_a_body_that_cannot_run_on_these_shapes():
+    """With them known its types are not inferred for ever: its state is an empty list first, and then has elements."""
+    model = model_of(
+        """e = SequenceEmpty ()
+        s = Loop (n, , e) <body = b (int64 k, bool go, l) => (go2, l2) {
+            go2 = Identity(go) d = Concat <axis = 1> (x, x) h = Sub(d, z) l2 = SequenceInsert(l, h)
+        }>
+        y = ConcatFromSequence <axis = 0> (s)""",
+        "(float[N,M] x, float[N,K] z, int64 n) => (float[P,Q] y)",
+    )
+    session, ones, n = Session(model), np.ones((2, 2), np.float32), np.array(2)
+    assert session.run(None, {"x": ones, "z": np.ones((2, 4), np.float32), "n": n})[0].shape == (4, 4)
+    start = time.monotonic()
+    with pytest.raises(CompileError, match=r"^h: .*(4.*2|broadcast)"):
+        session.run(None, {"x": ones, "z": ones, "n": n})
+    assert time.monotonic() - start < 5
 
 
 def test_captured_weights_fuse_in_the_body(ort, float64_oracle, close):
