@@ -193,9 +193,12 @@ class FunctionExpander:
         call = self._checked_call(node, schema)
         versions = schema.context_dependent_function_opset_versions
         version = _body_version(versions, node.opset)
-        data = schema.get_context_dependent_function_with_opset_version(
-            version, call.SerializeToString(), [t.SerializeToString() for t in types]
-        )
+        try:
+            data = schema.get_context_dependent_function_with_opset_version(
+                version, call.SerializeToString(), [t.SerializeToString() for t in types]
+            )
+        except (ValueError, RuntimeError, IndexError) as e:
+            raise CompileError(f"{call.op_type} does not fit its function body: {e}", name_of(call)) from None
         if not data:
             raise UnsupportedError(f"{call.op_type} has no function body for these operands", name_of(call))
         opsets = {**node.opsets, domain_of(node.proto.domain): version}

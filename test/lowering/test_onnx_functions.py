@@ -404,3 +404,16 @@ def test_every_body_of_onnx_can_be_put_in_place():
         assert set(call.output) <= set(outputs)
         seen += 1
     assert seen > 30
+
+
+def test_a_body_that_onnx_cannot_make():
+    """onnx itself builds SequenceMap's body, from the graph that the node brings: that one has no outputs."""
+    model = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["": 21]> g (seq(float[2]) s) => (seq(float[2]) y) {
+            [map] y = SequenceMap (s) <body = b (float[2] a) => (float[2] c) { c = Neg (a) }>
+        }"""
+    )
+    assert [a.tolist() for a in Session(model).run(None, {"s": [np.ones(2, np.float32)]})[0]] == [[-1, -1]]
+    del model.graph.node[0].attribute[0].g.output[:]
+    with pytest.raises(CompileError, match=r"^map: SequenceMap does not fit its function body: Expected 1 or more"):
+        Session(model)

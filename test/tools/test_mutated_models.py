@@ -87,7 +87,8 @@ net (float[N,4] x, int64 n) => (float[N,4] y, float[K,N] s, float[N,4] z)
     >
     [row] o = ReduceSum <keepdims = 0> (a2, one)
   }>
-  [scan] e, z = Scan <num_scan_inputs = 1, scan_input_axes = [0], scan_output_directions = [1], body = c (g, i) => (g2, j) {
+  [scan] e, z = Scan <num_scan_inputs = 1, scan_input_axes = [0], scan_output_directions = [1],
+                      body = c (g, i) => (g2, j) {
     [state] g2 = Add (g, i)
     [slice] j = Tanh (g2)
   }> (first, y)
@@ -111,7 +112,11 @@ net (float[N,4] x) => (float[M,4] y, int64 count, float[4] last)
   [maybe] held = Optional (element)
   [whether] has = OptionalHasElement (held)
   [choice] last = If (has) <
-    then_branch = t () => (p) { [get] g = OptionalGetElement (held) [axis] r = Constant <value_ints = [0]> () [mean] p = ReduceSum <keepdims = 0> (g, r) },
+    then_branch = t () => (p) {
+      [get] g = OptionalGetElement (held)
+      [axis] r = Constant <value_ints = [0]> ()
+      [sum] p = ReduceSum <keepdims = 0> (g, r)
+    },
     else_branch = e () => (q) { [none] q = Constant <value_floats = [0.0, 0.0, 0.0, 0.0]> () }
   >
 }"""
