@@ -16,7 +16,6 @@ from ..dialects.nn.constant import ConstantOp, ParameterOp
 from ..dialects.nn.regions import RegionOp, Runner, check_array
 from ..dialects.nn.types import (
     Array,
-    as_tensor,
     dims_of,
     dtype_of,
     element_type,
@@ -32,7 +31,7 @@ from ..rewriting import node_name
 from .captured import CapturedRun, is_capturable
 from .kernels import Kernel, KernelContext, Scratch
 from .reference import to_host
-from .sizes import check_sizes_of_run, count_body
+from .sizes import check_sizes_of_run, count_body, is_checked_in_run
 from .values import map_arrays
 
 if TYPE_CHECKING:
@@ -73,6 +72,8 @@ class Frame:
         self.known = dict(self.arrays)
         self.own = self._own_buffers()
         self.written = {*self.own, *program.plan.offset}
+        self._buffers = [(v, static_dims(dims_of(v.type)), dtype_of(element_type(v.type))) for v in self.own]
+        self._given = [(v, self._is_given(v, index)) for index, v in enumerate(self.returned)]
         with self.backend.needing("the workspace of the kernels", self.scratch.size):
             self.scratch.allocate()
         self.fence = self.backend.fence()
@@ -107,13 +108,12 @@ class Frame:
         """Fill in what a call brings: its inputs, and new buffers for what lives outside the arena."""
         for argument, array in zip(self.program.plan.block.args, inputs, strict=True):
             self.fill(argument, array)
-        for value in self.own:
-            type_ = as_tensor(value.type)
+        for value, dims, dtype in self._buffers:
             try:
-                buffer = self.xp.empty(dims_of(type_), dtype_of(type_.element_type))
+                buffer = self.xp.empty(dims, dtype)
             except Exception as e:
                 name = node_name(cast(NNOp, value.owner))
-                raise self.backend.explained(e, "its result", num_bytes(type_), name) from None
+                raise self.backend.explained(e, "its result", num_bytes(value.type), name) from None
             self.fill(value, buffer)
 
     def run_steps(self) -> None:
@@ -144,16 +144,16 @@ class Frame:
 
     def _results(self) -> list[Any]:
         """The returned values: buffers of this call as they are, anything else (and a second mention) as a copy."""
-        given: set[SSAValue] = set()
-        results: list[Array] = []
-        for value in self.returned:
-            array = self.arrays[value]
-            own = value not in given and value not in self.program.plan.offset and self._is_computed(value)
-            given.add(value)
-            # the arrays in a sequence or optional may be in others too, or be inputs
-            own = own and is_tensor(value.type)
-            results.append(array if own else map_arrays(array, lambda a: self.xp.array(self.xp.asarray(a))))
-        return results
+        arrays = self.arrays
+        return [arrays[v] if given else map_arrays(arrays[v], self._copied) for v, given in self._given]
+
+    def _copied(self, array: Array) -> Array:
+        return self.xp.array(self.xp.asarray(array))
+
+    def _is_given(self, value: SSAValue, index: int) -> bool:
+        """Whether a returned value is handed out as it is. What a sequence holds may be in others too, or an input."""
+        own = value not in self.returned[:index] and value not in self.program.plan.offset and self._is_computed(value)
+        return own and is_tensor(value.type)
 
     def release(self) -> None:
         """Forget what this call brought."""
@@ -257,9 +257,9 @@ class Frame:
 
     def fill(self, value: SSAValue, array: Array) -> None:
         """Give a value its array for this call, and those that are views of it theirs."""
-        self.arrays[value] = array
-        self._patch(value, array)
-        self._derive(value, self._fill_one)
+        self._fill_one(value, array)
+        if value in self.derived:
+            self._derive(value, self._fill_one)
 
     def _fill_one(self, value: SSAValue, array: Array) -> None:
         self.arrays[value] = array
@@ -274,9 +274,11 @@ class Frame:
         """`compute` into new arrays: for results whose size depends on data, and for host ops."""
         xp = np if op in self.program.host else self.xp
         compute = partial(op.compute, run=self._runner(op)) if isinstance(op, RegionOp) else op.compute
+        checked, limit = is_checked_in_run(op), self.program.limits.max_bytes
 
         def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
-            check_sizes_of_run(op, ins, self.program.limits.max_bytes)
+            if checked:
+                check_sizes_of_run(op, ins, limit)
             for value, array in zip(op.results, _compute(op, compute, xp, ins), strict=True):
                 array = _kept(array, ins)
                 if value in self.written:  # not a view of an argument, which is the caller's
@@ -289,12 +291,17 @@ class Frame:
     def _runner(self, op: RegionOp) -> Runner:
         """What runs the op's bodies, each in a frame of its own."""
         frames = [Frame(routine, self.root) for routine in self.program.bodies[op]]
-        limits = self.program.limits
+        limits, root = self.program.limits, self.root
+        known = [
+            [(a, dims_of(a.type) if is_tensor(a.type) else None) for a in op.body(index).args]
+            for index in range(len(frames))
+        ]
 
         def run(body: int, arguments: Sequence[Array]) -> Sequence[Array]:
-            self.root.bodies_run = count_body(self.root.bodies_run, limits.max_iterations)
-            for argument, array in zip(op.body(body).args, arguments, strict=True):
-                check_array(argument, array)
+            root.bodies_run = count_body(root.bodies_run, limits.max_iterations)
+            for (argument, dims), array in zip(known[body], arguments, strict=True):
+                if dims is not None and array.shape != dims:
+                    check_array(argument, array)
             return frames[body].run_body(arguments)
 
         return Runner(run, limits.max_bytes)

@@ -10,6 +10,7 @@ from xdsl.ir import Attribute
 
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.containers import ContainerOp
+from ..dialects.nn.if_op import IfOp
 from ..dialects.nn.types import Abstract, dims_of, format_dims, is_static, is_tensor, num_bytes, tensor
 from ..errors import CompileError
 from ..rewriting import node_name
@@ -17,7 +18,7 @@ from ..rewriting import node_name
 MAX_BYTES = 16 << 30
 """The default limit on a value's, and on the arena's, size in bytes."""
 
-MAX_ITERATIONS = 1_000_000
+MAX_ITERATIONS = 200_000
 """The default limit on how often the bodies of a program's loops and branches run in one call: some seconds' worth."""
 
 
@@ -63,14 +64,19 @@ def _check_container(op: ContainerOp, operands: Sequence[Any], max_bytes: int) -
         )
 
 
+def is_checked_in_run(op: NNOp) -> bool:
+    """Whether an op may ask for a result larger than its type says: see `check_sizes_of_run`. An If's bodies do."""
+    if isinstance(op, ContainerOp):
+        return True
+    return not isinstance(op, IfOp) and bool(op.host_operands()) and not all(is_static(r.type) for r in op.results)
+
+
 def check_sizes_of_run(op: NNOp, operands: Sequence[Any], max_bytes: int) -> None:
     """Refuse an op whose operands, known now, ask for a result larger than `max_bytes`."""
     if isinstance(op, ContainerOp):
         _check_container(op, operands, max_bytes)
         return
     host = op.host_operands()
-    if not host or all(is_static(r.type) for r in op.results):
-        return
     known = [
         Abstract(tensor(v.type.element_type, a.shape), a if i in host else None) if is_tensor(v.type) else v.type
         for i, (v, a) in enumerate(zip(op.operands, operands, strict=True))

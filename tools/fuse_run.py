@@ -101,7 +101,7 @@ def _add_compilation(group: Any) -> None:
         "--max-iterations",
         type=_positive,
         metavar="N",
-        help="how often the bodies of loops and branches may run in one call (default 1,000,000)",
+        help="how often the bodies of loops and branches may run in one call (default 200,000)",
     )
 
 

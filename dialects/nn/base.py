@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -28,7 +29,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from ...errors import CompileError, UnsupportedError
 from ...rewriting import node_name
-from .assembly import group_results, parse_op, print_op
+from .assembly import SEGMENTS, group_results, parse_op, print_op
 from .types import (
     NARROW_FLOATS,
     Abstract,
@@ -266,29 +267,26 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
         """`flat`, one item per operand, as the arguments of `infer` and `evaluate`."""
         grouped: list[Any] = []
         position = 0
-        for name, definition in self.get_irdl_definition().operands:
-            value = getattr(self, name)
-            if isinstance(definition, OptionalDef):
-                grouped.append(None if value is None else flat[position])
-                position += value is not None
-            elif isinstance(definition, VariadicDef):
-                grouped.append(tuple(flat[position : position + len(value)]))
-                position += len(value)
+        for (_, kind), count in zip(_operand_kinds(type(self)), self._operand_counts(), strict=True):
+            if kind is VariadicDef:
+                grouped.append(tuple(flat[position : position + count]))
             else:
-                grouped.append(flat[position])
-                position += 1
+                grouped.append(flat[position] if count else None)
+            position += count
         return grouped
 
     def operand_names(self) -> list[str]:
         """The field name of each operand, in order; a variadic one repeats its name."""
-        names: list[str] = []
-        for name, definition in self.get_irdl_definition().operands:
-            value = getattr(self, name)
-            if isinstance(definition, OptionalDef):
-                names += [name] * (value is not None)
-            else:
-                names += [name] * (len(value) if isinstance(definition, VariadicDef) else 1)
-        return names
+        kinds, counts = _operand_kinds(type(self)), self._operand_counts()
+        return [name for (name, _), count in zip(kinds, counts, strict=True) for _ in range(count)]
+
+    def _operand_counts(self) -> Sequence[int]:
+        """How many operands each operand definition has."""
+        if (sizes := self.properties.get(SEGMENTS[0])) is not None:
+            return _array(sizes)
+        kinds = _operand_kinds(type(self))
+        rest = len(self.operands) - sum(kind is None for _, kind in kinds)
+        return [1 if kind is None else rest for _, kind in kinds]
 
     def host_operands(self) -> list[int]:
         """The indices of the operands in HOST."""
@@ -399,6 +397,15 @@ class View:
     inner: SSAValue
     outer: SSAValue
     offset: int
+
+
+@cache
+def _operand_kinds(op_class: type[NNOp]) -> tuple[tuple[str, type[OptionalDef | VariadicDef] | None], ...]:
+    """The name of each operand definition, and whether it may be left out or have any number of operands."""
+    return tuple(
+        (name, OptionalDef if isinstance(d, OptionalDef) else VariadicDef if isinstance(d, VariadicDef) else None)
+        for name, d in op_class.get_irdl_definition().operands
+    )
 
 
 def _as_tuple(value: Array | tuple[Array, ...]) -> tuple[Array, ...]:
