@@ -252,10 +252,11 @@ class Session:
 
     def _run(self, shapes: Shapes, inputs: Sequence[Any]) -> list[Any]:
         """The outputs, by a program that assumes the right branches: one that finds it does not starts over."""
+        branches = self._branches  # of this call: other threads may find other branches taken
         try:
-            return self.program(shapes).run(inputs)
+            return self._program(shapes, branches).run(inputs)
         except AssumptionError as e:
-            error, branches = e, self._branches
+            error = e
         tried = {branches}
         while self._source is not None and error.node is not None and error.branch is not None:
             branches = frozenset({**dict(branches), error.node: error.branch}.items())
@@ -279,13 +280,13 @@ class Session:
 
         A program that is dropped still runs to its end where it is running.
         """
-        latest, branches, program = self._latest
-        if latest == shapes and branches is self._branches and program is not None:
-            return program
         return self._program(tuple(None if s is None else tuple(s) for s in shapes), self._branches)
 
     def _program(self, shapes: Shapes, branches: Branches) -> Program:
         """See `program`; where the branches of Ifs differ in rank, these are assumed."""
+        latest, assumed, program = self._latest
+        if latest == shapes and assumed is branches and program is not None:
+            return program
         with self._lock:
             key = shapes, branches
             if key not in self._programs:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import onnx
 import pytest
@@ -217,6 +219,26 @@ def test_branches_of_different_ranks_on_a_value(ort):
             assert result.shape == peer.shape
             np.testing.assert_allclose(result, peer, rtol=1e-5, atol=1e-5)
     assert len(session._programs) == 3 and len(session._parameters) == 2  # the first program assumed nothing yet
+
+
+def test_threads_that_take_different_branches():
+    """Each call finds its own program, whatever others assume meanwhile."""
+    model = model_of(
+        "y = If (c) <then_branch = t () => (p) { p = Neg(x) }, else_branch = e () => (q) { q = ReduceMax(x) }>",
+        "(float[3] x, bool c) => (float y)",
+        opset=11,
+    )
+    model.graph.node[0].attribute[1].g.node[0].attribute.append(helper.make_attribute("keepdims", 0))
+    session = Session(model)
+
+    def run(number: int) -> list[float]:
+        x = np.array([number, 0, 1], np.float32)
+        (result,) = session.run(None, {"x": x, "c": np.array(number % 3 > 0)})
+        return result.tolist()
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(run, range(60)))
+    assert results == [[-n, 0, -1] if n % 3 else max(n, 1) for n in range(60)]
 
 
 def test_ranks_that_differ_from_run_to_run_of_a_loop():
