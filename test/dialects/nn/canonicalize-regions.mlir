@@ -125,3 +125,17 @@ func.func @loops(%c: tensor<i1>, %x: tensor<2xf32>) -> (tensor<2xf32>, tensor<2x
 // CHECK:         %t = nn.loop
 // CHECK:         %u = nn.loop
 // CHECK:         func.return %x, %x, %t, %u
+
+// Nor is a loop dropped whose type says more than that of its initial state.
+func.func @narrower(%x: tensor<?xf32>) -> tensor<2xf32> {
+  %zero = nn.constant 0 : i64 as tensor<i64>
+  %r = nn.loop trip_count %zero : tensor<i64> run (%i : tensor<i64>, %go : tensor<i1>) carried (%a : tensor<2xf32> = %x : tensor<?xf32>) {
+    %v = nn.neg %a : tensor<2xf32>
+    nn.yield %go, %v : tensor<i1>, tensor<2xf32>
+  } : tensor<2xf32>
+  func.return %r : tensor<2xf32>
+}
+
+// CHECK-LABEL: @narrower
+// CHECK:         %r = nn.loop
+// CHECK:         func.return %r
