@@ -16,6 +16,25 @@ int8 is a network that rounds to 8 bits inside: where float32 and float64 round 
 1/255 of its range, and ONNX Runtime's outputs and ours are up to 1e-2 from float64's.
 """
 
+PEER = 1e-2
+"""How far a peer's f32 result may be from float64's (relative L2), or its integers from ours (part of the elements)."""
+
+
+def peer_excess(result: Any, oracle: Any, peer: Any) -> float:
+    """By which factor a peer is further away than roundings explain; at most 1 is right.
+
+    Where the oracle is our own, an error of ours may be in it too, and the peer's error, which widens the tolerance, be
+    that error: beyond 1, either the oracle or the peer is wrong. Only what both say is finite is looked at.
+    """
+    y = np.asarray(result)
+    if y.dtype.kind in "iub":
+        return float(np.mean(y != np.asarray(peer))) / PEER if y.size else 0.0
+    other, truth = np.asarray(peer, np.float64), np.asarray(oracle, np.float64)
+    if other.shape != truth.shape:
+        return float("inf")
+    finite = np.isfinite(other) & np.isfinite(truth)
+    return relative_l2(other[finite], truth[finite]) / PEER
+
 
 def excess(result: Any, oracle: Any, peer: Any | None = None, precision: str = "f32") -> float:
     """By which factor a result exceeds the tolerance of its dtype and `precision`; at most 1 is right.

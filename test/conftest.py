@@ -21,7 +21,7 @@ from nnfuse.lowering.onnx_to_nn import import_model
 from nnfuse.runtime.parameters import ModelParameters
 from nnfuse.runtime.reference import evaluate, main_function
 from nnfuse.runtime.session import run_passes
-from nnfuse.runtime.tolerance import f32_excess, relative_l2
+from nnfuse.runtime.tolerance import f32_excess, peer_excess, relative_l2
 
 SHARED_MODELS = Path(os.environ.get("NNFUSE_MODELS", Path(__file__).parents[2] / "shared" / "models"))
 
@@ -127,8 +127,13 @@ def oracle(model: onnx.ModelProto, feeds: dict[str, Any], wide: bool = True) -> 
 
 
 def assert_close(result: Any, truth: Any, peer: Any | None = None, what: str = "result") -> None:
-    """Within tolerance.py's limits for the result's dtype; exact for integers and booleans."""
+    """Within tolerance.py's limits for the result's dtype; exact for integers and booleans.
+
+    A truth that is our own is not taken for one where the peer is far from it: the peer's error would widen the limit.
+    """
     result = np.asarray(result)
+    if peer is not None:
+        assert (error := peer_excess(result, truth, peer)) <= 1, f"{what}: the peer is {error:.3g} times too far away"
     if result.dtype.kind in "iub":
         np.testing.assert_array_equal(result, np.asarray(truth), err_msg=what)
     elif result.dtype.itemsize >= 4:

@@ -17,6 +17,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
 from nnfuse.dialects.nn.activations import ReluOp
+from nnfuse.dialects.nn.trigonometry import CosOp, SinOp
 from nnfuse.runtime import session as session_module
 from nnfuse.runtime.kernels.numpy import BACKEND
 from nnfuse.runtime.session import Session, new_context, parse_file
@@ -311,6 +312,18 @@ def test_compare_says_what_differs(run_fuse_run: Run, conv_model: str, monkeypat
     y, s = (line.split() for line in out.splitlines()[1:3])
     assert y[-1] == s[-1] == "DIFFERS" and float(y[3]) == pytest.approx(1, rel=1e-4) and s[-2] == "infx"
     assert Path("out.npz").exists()
+
+
+def test_compare_does_not_trust_its_own_truth(
+    run_fuse_run: Run, write_model: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operation that means something else is wrong in float64, too, and ONNX Runtime far from both."""
+    write_model("net.onnx", "Sin")
+    assert run_fuse_run("net.onnx", "--dim", "N=2", "--compare")[0] == 0
+    monkeypatch.setattr(SinOp, "evaluate", CosOp.evaluate)
+    code, out, err = run_fuse_run("net.onnx", "--dim", "N=2", "--compare")
+    assert code == 3 and "DIFFERS" in out
+    assert "fuse-run: 'y' of ONNX Runtime is far from float64: one of them is wrong\n" in err
 
 
 def test_compare_warns_of_constant_outputs(run_fuse_run: Run, write_model: Writer) -> None:

@@ -221,6 +221,21 @@ def test_branches_of_different_ranks_on_a_value(ort):
     assert len(session._programs) == 3 and len(session._parameters) == 2  # the first program assumed nothing yet
 
 
+def test_errors_name_the_nodes_of_a_branch_that_is_put_in_its_place():
+    model = model_of(
+        """s = Shape(x) axis = Constant <value_int = 0> () n = Gather(s, axis) one = Constant <value_int = 1> ()
+        d = Equal(n, one) y = If (d) <
+            then_branch = t () => (p) { p = Identity(x) }, else_branch = e () => (q) { [inner] q = Gather(x, i) }
+        >""",
+        "(float[N,3] x, int64[1] i) => (float[M,3] y)",
+    )
+    session = Session(model)
+    x, i = np.ones((2, 3), np.float32), np.array([5])
+    assert session.run(None, {"x": x[:1], "i": i})[0].shape == (1, 3)
+    with pytest.raises(CompileError, match=r"^inner: .*out of range"):
+        session.run(None, {"x": x, "i": i})
+
+
 def test_threads_that_take_different_branches():
     """Each call finds its own program, whatever others assume meanwhile."""
     model = model_of(

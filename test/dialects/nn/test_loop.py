@@ -229,6 +229,16 @@ def test_an_endless_loop_is_stopped(tmp_path, capsys):
     )
 
 
+def test_the_limit_is_one_call_s():
+    model = model_of(
+        "y = Loop (n, , x) <body = b (int64 k, bool go, a) => (go2, a2) { go2 = Identity(go) a2 = Neg(a) }>",
+        "(float[2] x, int64 n) => (float[2] y)",
+    )
+    session, feeds = Session(model, max_iterations=50), {"x": np.ones(2, np.float32), "n": np.array(40)}
+    for _ in range(3):
+        assert session.run(None, feeds)[0].tolist() == [1, 1]
+
+
 def test_what_a_loop_keeps_is_limited():
     model = model_of(HOARDING.replace("(n, ,", "(, ,"), "(float[2] x) => (float[2] y, float[K,2] s)")
     message = r"^y: what its body gave in 126 runs needs 1008 bytes, more than the limit of 1000 \(--max-bytes\)$"
