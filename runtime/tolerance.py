@@ -28,7 +28,7 @@ def peer_excess(result: Any, oracle: Any, peer: Any) -> float:
     """
     y = np.asarray(result)
     if y.dtype.kind in "iub":
-        return float(np.mean(y != np.asarray(peer))) / PEER if y.size else 0.0
+        return int(np.count_nonzero(y != np.asarray(peer))) / max(1, y.size) / PEER
     other, truth = np.asarray(peer, np.float64), np.asarray(oracle, np.float64)
     if other.shape != truth.shape:
         return float("inf")

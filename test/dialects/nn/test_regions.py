@@ -110,3 +110,22 @@ def test_a_body_that_cannot_run_on_the_sizes_of_the_first_run(ort):
     for trips in (0, 1, 4):
         feeds = {"x": np.array([1, 2, 3], np.float32), "n": np.array(trips)}
         np.testing.assert_array_equal(session.run(None, feeds)[0], ort(model, feeds)[0])
+
+
+def test_constants_around_a_body_are_known_in_it(ort):
+    """They decide ranks there: how many axes are removed."""
+    model = imported(
+        """g (float[1,3,1] x, bool c) => (float[3] y) {
+            axes = Constant <value_ints = [0, 2]> ()
+            y = If (c) <
+                then_branch = t () => (p) { p = Squeeze(x, axes) },
+                else_branch = e () => (q) { h = Neg(x) s = Constant <value_ints = [3]> () q = Reshape(h, s) }
+            >
+        }"""
+    )
+    types = main_function(import_model(model)).function_type.outputs
+    assert [dims_of(t) for t in types] == [(3,)]
+    session = Session(model)
+    for cond in (True, False):
+        feeds = {"x": np.array([[[1], [2], [3]]], np.float32), "c": np.array(cond)}
+        np.testing.assert_array_equal(session.run(None, feeds)[0], ort(model, feeds)[0])
