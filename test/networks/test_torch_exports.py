@@ -49,8 +49,12 @@ NETWORKS: dict[str, int] = {
 }
 """The networks, and the side of their images. For VGG, the older exporter pools 7x7 from multiples of 7 only."""
 
-DETECTORS: dict[str, int] = {"fasterrcnn_mobilenet_v3_large_320_fpn": 160, "retinanet_resnet50_fpn": 96}
-"""Networks whose results are as many as they find, and the side to which they scale an image; one image at a time."""
+DETECTORS: dict[str, tuple[int, str]] = {
+    "fasterrcnn_mobilenet_v3_large_320_fpn": (160, "box_score_thresh"),
+    "retinanet_resnet50_fpn": (96, "score_thresh"),
+}
+"""Networks whose results are as many as they find, one image at a time: the side to which they scale it, and the option
+that says how sure they must be."""
 
 BATCHES = (1, 3)
 """The batch sizes that each exported network runs at."""
@@ -150,8 +154,8 @@ class Detector(torch.nn.Module):
     def __init__(self, name: str):
         super().__init__()
         torch.manual_seed(0)
-        side = DETECTORS[name]
-        options = {"num_classes": 5, "min_size": side, "max_size": 2 * side}
+        side, threshold = DETECTORS[name]
+        options = {"num_classes": 5, "min_size": side, "max_size": 2 * side, threshold: 0.005}
         self.net = torchvision.models.get_model(name, weights=None, weights_backbone=None, **options)
         for module in self.net.modules():
             if isinstance(module, torch.nn.BatchNorm2d | torchvision.ops.misc.FrozenBatchNorm2d):
@@ -166,9 +170,11 @@ class Detector(torch.nn.Module):
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-def test_detectors_agree(name: str, ort: Callable[..., Any], close: Callable[..., None]) -> None:
+def test_detectors_agree(
+    name: str, ort: Callable[..., Any], float64_oracle: Callable[..., Any], close: Callable[..., None]
+) -> None:
     """Sizes that are not the one exported with, by the exporter that can: dynamo does not follow what data decide."""
-    net, side = Detector(name), DETECTORS[name]
+    net, (side, _) = Detector(name), DETECTORS[name]
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -179,8 +185,8 @@ def test_detectors_agree(name: str, ort: Callable[..., Any], close: Callable[...
     session = Session(model)
     for height, width in ((side, side + 32), (side + 16, side)):
         feeds = {"x": torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(width)).numpy()}
-        results, peers = session.run(None, feeds), ort(model, feeds)
+        results, truths, peers = session.run(None, feeds), float64_oracle(model, feeds), ort(model, feeds)
         assert len(results[0]) > 3
-        for result, peer in zip(results, peers, strict=True):
+        for result, truth, peer in zip(results, truths, peers, strict=True):
             assert (result.shape, result.dtype) == (peer.shape, peer.dtype)
-            close(result, peer, what=f"{name} of {height}x{width}")
+            close(result, truth, peer, f"{name} of {height}x{width}")
