@@ -17,17 +17,15 @@ from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.elementwise import AddOp
 from ..dialects.nn.types import Dims, dims_of, dtype_of, element_type
 from .calls import Calls, apply_lowerings
-from .nn_to_blas.products import call_for
 from .tensor_cores import TensorCoreLowering, call_of, filled_operands
 
 
 class LowerConvToCudnn(TensorCoreLowering):
     """`nn.conv x, w bias b residual r activation = relu` -> `cudnn.conv` of the same, with explicit pads
 
-    In layout nhwc only, and where the convolution is not a plain product: that is better by cuBLASLt, unless it ends
-    with an activation (clip) that only cuDNN computes in the same kernel. f32 is rounded to TF32 by cuDNN's kernels, so
-    it is lowered only where that is allowed. Input channels that are no multiple of 4 are padded with zeros, and so are
-    the filters, as weights. Activations that cuDNN has no node for come after it.
+    In layout nhwc only, and where the convolution is not a plain product: that is better by cuBLASLt. f32 is rounded to
+    TF32 by cuDNN's kernels, so it is lowered only where that is allowed. Input channels that are no multiple of 4 are
+    padded with zeros, and so are the filters, as weights. Activations that cuDNN has no node for come after it.
     """
 
     OP: ClassVar[type[NNOp]] = ConvOp
@@ -78,9 +76,7 @@ def default_spelling(op: ConvOp, ends: bool) -> str:
 def refuse_by_shape(op: ConvOp, x: Dims, w: Dims) -> str | None:
     """What another way computes better, where nothing was measured."""
     window = op.window(x, w)
-    is_product = {*window.kernel, *window.strides} == {1} and not any(window.before + window.after)
-    ends_in_blas = call_for(True, op.activation)[1] is None or not may_end_with(op.activation)
-    if integer(op.group) == 1 and is_product and ends_in_blas:
+    if integer(op.group) == 1 and {*window.kernel, *window.strides} == {1} and not any(window.before + window.after):
         return "it is a plain product"
     if 1 < integer(op.group) == x[-1]:
         return "it is depthwise"

@@ -56,16 +56,6 @@ func.func @single(%x: tensor<1x8x8x16xf32>, %w: tensor<32x3x3x16xf32>) -> tensor
   func.return %y : tensor<1x6x6x32xf32>
 }
 
-// A plain product that ends with what cuBLASLt does not compute, so that it is not written and read again.
-// CHECK-LABEL: func.func @clipped
-// CHECK: cudnn.conv {{.*}}spelling = "runtime" {{.*}}activation = clip<0.0, 6.0>
-// CHECK: nn.conv {{.*}}activation = relu
-func.func @clipped(%x: tensor<1x8x8x16xf16>, %w: tensor<32x1x1x16xf16>) -> (tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>) {
-  %y = nn.conv %x, %w layout = "nhwc" activation = clip<0.0, 6.0> : (tensor<1x8x8x16xf16>, tensor<32x1x1x16xf16>) -> tensor<1x8x8x32xf16>
-  %z = nn.conv %x, %w layout = "nhwc" activation = relu : (tensor<1x8x8x16xf16>, tensor<32x1x1x16xf16>) -> tensor<1x8x8x32xf16>
-  func.return %y, %z : tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>
-}
-
 // Must not fire, and near misses.
 // CHECK-LABEL: func.func @stays
 // CHECK-NOT: cudnn.conv
