@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Attribute
 
 from ..dialects.nn.types import STORED_ONLY, Array
 from ..dialects.nn.value_types import scalar_type
@@ -88,12 +89,15 @@ class Program(Routine):
 
 def check_elements(module: ModuleOp, backend: Backend) -> None:
     """Raise UnsupportedError where a value is of an element type that the backend's array module lacks."""
-    if backend.xp is np:
-        return
     for op in module.walk():
         for value in (*op.operands, *op.results):
-            if (element := scalar_type(value.type)) in STORED_ONLY:
-                raise UnsupportedError(f"the element type {element} is not supported on {backend.name}", node_name(op))
+            check_element(value.type, backend, node_name(op))
+
+
+def check_element(type_: Attribute, backend: Backend, name: str | None) -> None:
+    """Raise UnsupportedError for `name` where arrays of `type_` cannot be on the backend."""
+    if backend.xp is not np and (element := scalar_type(type_)) in STORED_ONLY:
+        raise UnsupportedError(f"the element type {element} is not supported on {backend.name}", name)
 
 
 def run_prepare(

@@ -34,7 +34,7 @@ from ..passes.specialize_shapes import dim_names, name_dims, specialize
 from ..universe import NNFUSE_UNIVERSE
 from .kernels import get_backend
 from .parameters import ImportedModel, open_model, open_parameters
-from .program import Program
+from .program import Program, check_element
 from .reference import main_function, to_host, value_names
 from .routine import Limits
 from .saved import forget_foreign_choices, mark_tuned, save_program
@@ -242,7 +242,8 @@ class Session:
     def place(self, arrays: Sequence[Any]) -> list[Any]:
         """What `check_feeds` gave, on the session's device and row-major; arrays that are so are not copied."""
         placed: list[Any] = []
-        for value, given in zip(self._inputs, arrays, strict=True):
+        for value, type_, given in zip(self._inputs, self._types, arrays, strict=True):
+            check_element(type_, self._backend, value.name)
             try:
                 placed.append(map_arrays(given, self._backend.asarray))
             except Exception as e:

@@ -221,7 +221,7 @@ def test_every_limit_of_the_pool(
         else:
             right = relative_l2(result, expected) <= RELATIVE_L2[precision]
             assert right, limit
-    assert right and len(named) >= 3, named
+    assert right and ("tuning it" in named if tune else len(named) >= 3), named  # nothing needs more than tuning
     print(sorted(named))
 
 

@@ -14,7 +14,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from nnfuse.errors import CompileError
+from nnfuse.errors import CompileError, UnsupportedError
 from nnfuse.passes.plan_memory import ALIGNMENT
 from nnfuse.runtime.kernels.numpy import BACKEND
 from nnfuse.runtime.session import Session
@@ -318,3 +318,17 @@ def test_arrays_of_a_device_are_packed() -> None:
     assert len({id(memory_of(a)) for a in filled}) == 1
     assert starts[-1] - starts[0] < 4 * ALIGNMENT + sum(a.nbytes for a in packed)
     assert backend.packed([]) == []
+
+
+def test_inputs_of_element_types_that_the_device_lacks() -> None:
+    """Are refused by name before anything is copied there; its array module does not know them."""
+
+    def unknown(*_: Any, **__: Any) -> Any:
+        raise ValueError("Unsupported dtype float8_e4m3fn")
+
+    session = Session(model_of("g (float8e4m3fn[2] x) => (float[2] y) { y = Cast<to = 1>(x) }", opset=21))
+    x = np.zeros(2, session._expected[0][1])
+    device = SimpleNamespace(ndarray=SimpleNamespace, asarray=unknown, empty=np.empty)
+    session._backend, session._array_type = dataclasses.replace(BACKEND, xp=device), SimpleNamespace
+    with pytest.raises(UnsupportedError, match=r"^x: the element type f8E4M3FN is not supported on cpu$"):
+        session.run(None, {"x": x})
