@@ -42,7 +42,7 @@ def draw(figures: dict[str, Any], path: Path) -> None:
     )
     axes.set_ylabel("time, nnfuse = 1")
     axes.set_title(f"{figures['machine']['device']}, device time per call (lower is better)", fontsize=10)
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     axes.spines[["top", "right"]].set_visible(False)
     fig.savefig(path, dpi=130)
 
