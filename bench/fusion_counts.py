@@ -18,8 +18,8 @@ from networks import NETWORKS, light_file
 from xdsl.ir import Operation, SSAValue
 
 from nnfuse.lowering.onnx_to_nn import import_onnx
+from nnfuse.runtime.pipelines import run_passes
 from nnfuse.runtime.reference import main_function
-from nnfuse.runtime.session import run_passes
 
 PASSES = "canonicalize,fold-batch-norm,fold-scale,fuse-bias,fuse-activation,lower-nn-to-blas"
 LAYOUTS = {"nn.reshape", "nn.transpose", "nn.flatten", "nn.squeeze", "nn.unsqueeze", "nn.identity", "nn.dropout"}

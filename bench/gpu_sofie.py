@@ -35,8 +35,10 @@ from nnfuse.dialects.nn.types import dims_of, f32, static_dims, tensor
 from nnfuse.runtime.frame import Frame
 from nnfuse.runtime.kernels import Backend, KernelContext, Scratch, get_backend
 from nnfuse.runtime.kernels.cupy import library
+from nnfuse.runtime.loading import load
+from nnfuse.runtime.pipelines import new_context
 from nnfuse.runtime.reference import evaluate, main_function
-from nnfuse.runtime.session import Session, load, new_context
+from nnfuse.runtime.session import Session
 
 Work = Callable[[], None]
 

@@ -20,8 +20,8 @@ import nnfuse
 from nnfuse.dialects.nn.constant import ParameterOp, is_weight
 from nnfuse.lowering.onnx_to_nn import import_onnx
 from nnfuse.rewriting import collect_remarks
+from nnfuse.runtime.pipelines import FUSE, run_passes
 from nnfuse.runtime.reference import main_function
-from nnfuse.runtime.session import FUSE, run_passes
 
 HERE = Path(__file__).parent
 MODEL = str(HERE / "digits.onnx")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,26 +14,27 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from xdsl.context import Context
-from xdsl.dialects.builtin import Builtin, ModuleOp
-from xdsl.dialects.func import Func
-from xdsl.parser import Parser
-from xdsl.passes import ModulePass, PassPipeline
-from xdsl.transforms.canonicalize import CanonicalizePass
-from xdsl.utils.exceptions import DiagnosticException, ParseError
+from xdsl.dialects.builtin import ModuleOp
 
-from ..dialects.blas import BLAS
-from ..dialects.cuda import CUDA
-from ..dialects.cudnn import CUDNN
-from ..dialects.nn import NN
 from ..dialects.nn.types import Array, dims_of, dtype_of, format_dims, is_tensor
 from ..dialects.nn.value_types import arrays_in
 from ..errors import AssumptionError, CompileError, UnsupportedError, escape_name
 from ..lowering.onnx_to_nn import Known
 from ..passes.specialize_shapes import dim_names, name_dims, specialize
-from ..universe import NNFUSE_UNIVERSE
 from .kernels import get_backend
-from .parameters import ImportedModel, open_model, open_parameters
+from .loading import load
+from .parameters import ImportedModel
+from .pipelines import (
+    FUSE,
+    check_precision,
+    compile_pipeline,
+    finish_pipeline,
+    format_dims_option,
+    layout_pipeline,
+    lower_pipeline,
+    new_context,
+    run_passes,
+)
 from .program import Program, check_element
 from .reference import main_function, to_host, value_names
 from .routine import Limits
@@ -42,9 +43,6 @@ from .sizes import MAX_BYTES, MAX_ITERATIONS, check_sizes
 from .tuning import METHOD, Progress, Tuner, silent
 from .tuning_cache import TuningCache
 from .values import as_value, check_held_dims, map_arrays, type_name
-
-FUSE = "canonicalize,fold-affine,fold-pad,fuse-activation,canonicalize"
-"""What happens once, on symbolic shapes."""
 
 MAX_PROGRAMS = 16
 """How many programs a session keeps by default."""
@@ -56,40 +54,6 @@ Branches = frozenset[tuple[str, int]]
 """Of Ifs whose branches differ in rank, by node name, the branch that was taken last."""
 
 LOG = logging.getLogger("nnfuse")
-
-PRECISIONS = ("f32", "tf32", "f16", "bf16")
-"""f32 as it stands, on every device; the others on `cuda`."""
-
-
-def layout_pipeline(precision: str, fuse: bool) -> str:
-    """What happens per input shapes, after specialize-shapes and before the lowering.
-
-    Below f32 the network runs on tensor cores: channels last, residuals in the epilogues.
-    """
-    if precision == "f32":
-        return "canonicalize"
-    residual = "fuse-residual,fuse-activation," if fuse else ""
-    narrow = "" if precision == "tf32" else f"convert-precision{{to={precision}}},"
-    return f"canonicalize,{residual}{narrow}convert-layout,canonicalize"
-
-
-def lower_pipeline(precision: str) -> str:
-    """The lowering to library calls."""
-    if precision == "f32":
-        return "lower-nn-to-blas"
-    tf32 = "{tf32=true}" if precision == "tf32" else ""
-    return f"lower-nn-to-cuda{tf32},lower-nn-to-cudnn{tf32},lower-nn-to-blas{tf32},fuse-pack"
-
-
-def finish_pipeline(device: str, fuse: bool) -> str:
-    """What ends every pipeline. Only on `cuda` are kernels generated, and so gains an operation by its neighbours."""
-    pointwise = "fuse-pointwise," if fuse and device == "cuda" else ""
-    return f"{pointwise}hoist-parameters,plan-memory"
-
-
-def compile_pipeline(precision: str = "f32", fuse: bool = True, device: str = "cpu") -> str:
-    """All that happens per input shapes, after specialize-shapes."""
-    return ",".join((layout_pipeline(precision, fuse), lower_pipeline(precision), finish_pipeline(device, fuse)))
 
 
 @dataclass(frozen=True)
@@ -107,21 +71,6 @@ class Value:
     def is_tensor(self) -> bool:
         """Whether it is an array, not a sequence or an optional."""
         return "(" not in self.type
-
-
-def new_context() -> Context:
-    """An xDSL context with nnfuse's dialects."""
-    context = Context()
-    for dialect in (Builtin, Func, NN, BLAS, CUDA, CUDNN):
-        context.load_dialect(dialect)
-    return context
-
-
-def run_passes(module: ModuleOp, pipeline: str, context: Context | None = None) -> None:
-    """Apply a pass pipeline, written as for `fuse-opt -p`, to `module`."""
-    passes: dict[str, Callable[[], type[ModulePass]]] = {**NNFUSE_UNIVERSE.all_passes}
-    passes["canonicalize"] = lambda: CanonicalizePass
-    PassPipeline.parse_spec(passes, pipeline).apply(context or new_context(), module)
 
 
 class Session:
@@ -338,7 +287,7 @@ class Session:
         if not branches:
             module = self.module.clone()
             try:
-                specialize_all(module, dims)
+                specialize(main_function(module), dict(dims))
                 return module
             except AssumptionError:
                 if self._source is None:
@@ -347,7 +296,7 @@ class Session:
         module = self._source.again(Known(dims, dict(branches)))
         if self._fuse:
             run_passes(module, FUSE, self._context)
-        specialize_all(module, dims)
+        specialize(main_function(module), dict(dims))
         return module
 
     def imported(self, shapes: Sequence[tuple[int, ...] | None]) -> tuple[ModuleOp, Mapping[str, Array]]:
@@ -469,62 +418,3 @@ class Session:
             if escape_name(name) not in known:
                 raise CompileError(f"'{name}' is no output", hint=f"outputs: {', '.join(known)}")
         return [known.index(escape_name(n)) for n in names]
-
-
-def check_precision(precision: str, device: str) -> None:
-    """Raise UnsupportedError where `device` does not compute in `precision`."""
-    if precision not in PRECISIONS:
-        raise UnsupportedError(f"precision '{precision}' is not supported", hint=" or ".join(PRECISIONS))
-    if precision != "f32" and device != "cuda":
-        raise UnsupportedError(f"precision '{precision}' needs the device cuda")
-
-
-def format_dims_option(bindings: Mapping[str, int]) -> str:
-    """`specialize-shapes{dims="N=8"}`; raises CompileError where a dim's name cannot be written there."""
-    for name in bindings:
-        if set(name) & set('",\\') or name != name.strip():
-            raise CompileError(f"the dimension '{name}' cannot be written as an option of specialize-shapes")
-    dims = ",".join(f"{name}={size}" for name, size in bindings.items())
-    return f'specialize-shapes{{dims="{dims}"}}' if dims else "specialize-shapes"
-
-
-def specialize_all(module: ModuleOp, bindings: Mapping[str, int]) -> None:
-    """Specialise @main of `module` in place."""
-    specialize(main_function(module), dict(bindings))
-
-
-def load(model: Any, context: Context, parameters: str | None = None) -> tuple[ModuleOp, Mapping[str, Array]]:
-    """The module of a model in any form that `Session` takes, and its parameters by name."""
-    if isinstance(model, ModuleOp):
-        return model.clone(), open_parameters(model, Path.cwd(), parameters)
-    path = Path(model) if type(model) is str or hasattr(model, "__fspath__") else None
-    if path is not None and path.suffix == ".mlir":
-        module = parse_file(path, context)
-        return module, open_parameters(module, path.parent, parameters)
-    if parameters is not None:
-        raise CompileError("an ONNX model holds its parameters itself", hint="parameter files are for IR")
-    return open_model(model)
-
-
-def parse_file(path: Path, context: Context) -> ModuleOp:
-    """The verified module of an IR file; raises CompileError in one line."""
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as e:
-        raise CompileError(f"cannot read '{path}': {getattr(e, 'strerror', None) or e}") from None
-    return parse_text(text, str(path), context)
-
-
-def parse_text(text: str, name: str, context: Context) -> ModuleOp:
-    """The verified module of IR text, which errors call `name`; raises CompileError in one line."""
-    try:
-        module = Parser(context, text, name).parse_module()
-        module.verify()
-    except ParseError as e:
-        raise CompileError(f"{e.span.get_location()}: {e.msg}") from None
-    except (DiagnosticException, CompileError) as e:
-        raise CompileError(f"'{name}': {e}") from None
-    except Exception as e:  # xDSL's parser fails in its own ways, RecursionError among them
-        what = f"{type(e).__name__}: {e}" if str(e) else type(e).__name__
-        raise CompileError(f"'{name}': the text is no valid IR: {what}") from e
-    return module

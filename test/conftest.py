@@ -19,8 +19,8 @@ from nnfuse.dialects.nn.constant import is_weight
 from nnfuse.dialects.nn.types import dims_of, dtype_of, element_type
 from nnfuse.lowering.onnx_to_nn import import_model
 from nnfuse.runtime.parameters import ModelParameters
+from nnfuse.runtime.pipelines import run_passes
 from nnfuse.runtime.reference import evaluate, main_function
-from nnfuse.runtime.session import run_passes
 from nnfuse.runtime.tolerance import f32_excess, peer_excess, relative_l2
 
 SHARED_MODELS = Path(os.environ.get("NNFUSE_MODELS", Path(__file__).parents[2] / "shared" / "models"))

@@ -12,9 +12,10 @@ from ..errors import CompileError, UnsupportedError, printable
 from ..lowering.onnx_check import check_support
 from ..lowering.onnx_files import load_model
 from ..runtime.kernels import get_backend
+from ..runtime.pipelines import check_precision
 from ..runtime.program import checked_plan
 from ..runtime.reference import main_function
-from ..runtime.session import Session, check_precision
+from ..runtime.session import Session
 from .arrays import UnknownSizeError, format_shape, read_feeds, resolve_shapes
 from .cli import OK, is_ir
 

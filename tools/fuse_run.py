@@ -150,7 +150,9 @@ def check_options(args: argparse.Namespace) -> None:
 
 def open_session(args: argparse.Namespace) -> Session:
     """The session that the options ask for."""
-    from ..runtime.session import Session, new_context, parse_text
+    from ..runtime.loading import parse_text
+    from ..runtime.pipelines import new_context
+    from ..runtime.session import Session
     from ..runtime.sizes import MAX_BYTES, MAX_ITERATIONS
 
     return Session(

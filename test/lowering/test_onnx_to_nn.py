@@ -20,8 +20,8 @@ from nnfuse.dialects.nn.types import dims_of
 from nnfuse.errors import UnsupportedError
 from nnfuse.lowering.onnx_to_nn import import_model, op_classes
 from nnfuse.rewriting import location_names
+from nnfuse.runtime.pipelines import new_context
 from nnfuse.runtime.reference import main_function
-from nnfuse.runtime.session import new_context
 
 NEWEST = onnx.defs.onnx_opset_version()
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from xdsl.dialects.builtin import ModuleOp
 
+from nnfuse.runtime.pipelines import FUSE
 from nnfuse.runtime.reference import main_function
-from nnfuse.runtime.session import FUSE, Session
+from nnfuse.runtime.session import Session
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import pytest
 from random_graphs import RandomModel, random_model
 
 from nnfuse.runtime import session
-from nnfuse.runtime.session import FUSE, Session, finish_pipeline
+from nnfuse.runtime.pipelines import FUSE, finish_pipeline
+from nnfuse.runtime.session import Session
 from nnfuse.runtime.tolerance import excess
 
 FULL = bool(os.environ.get("NNFUSE_FULL"))

@@ -12,8 +12,9 @@ import pytest
 from nnfuse.dialects.nn.activation import ActivationAttr
 from nnfuse.dialects.nn.base import NNOp
 from nnfuse.lowering.onnx_to_nn import import_model
+from nnfuse.runtime.pipelines import FUSE, run_passes
 from nnfuse.runtime.reference import main_function
-from nnfuse.runtime.session import FUSE, Session, run_passes
+from nnfuse.runtime.session import Session
 
 X, W, B = "float[2,3,6,5] x", "float[4,3,3,3] w", "float[4] b"
 Y = "float[2,4,4,3]"

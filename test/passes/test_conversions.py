@@ -13,8 +13,8 @@ from xdsl.dialects.builtin import f16
 from nnfuse.dialects.nn.types import element_type
 from nnfuse.lowering.onnx_to_nn import import_model
 from nnfuse.runtime.parameters import ModelParameters
+from nnfuse.runtime.pipelines import run_passes
 from nnfuse.runtime.reference import evaluate, main_function
-from nnfuse.runtime.session import run_passes
 from nnfuse.runtime.tolerance import RELATIVE_L2, relative_l2
 
 HEADER = '<ir_version: 9, opset_import: ["" : 18]> '

@@ -19,9 +19,9 @@ from nnfuse.errors import OutOfMemoryError
 from nnfuse.runtime.captured import MOST_MOVES
 from nnfuse.runtime.kernels import Backend
 from nnfuse.runtime.kernels.numpy import BACKEND
+from nnfuse.runtime.pipelines import new_context, run_passes
 from nnfuse.runtime.program import Program
 from nnfuse.runtime.reference import main_function
-from nnfuse.runtime.session import new_context, run_passes
 
 TEXT = """
 func.func @main(%x: tensor<4x6xf32>, %y: tensor<4x6xf32>) -> (tensor<4x6xf32>, tensor<4x6xf32>) {

@@ -14,8 +14,8 @@ from nnfuse.runtime.kernels.cupy.cuda_conv import check, may_load_early, plan_of
 from nnfuse.runtime.kernels.cupy.implicit_gemm import Plan
 from nnfuse.runtime.kernels.cupy.products import Problem
 from nnfuse.runtime.kernels.cupy.resident_gemm import ResidentPlan
+from nnfuse.runtime.pipelines import new_context, run_passes
 from nnfuse.runtime.reference import main_function
-from nnfuse.runtime.session import new_context, run_passes
 
 H100, OLDER = library.Device(True, 227 << 10), library.Device(False, 99 << 10)
 

@@ -12,8 +12,8 @@ from xdsl.parser import Parser
 from nnfuse.dialects.cudnn import CudnnConvOp
 from nnfuse.runtime.kernels.cupy import source
 from nnfuse.runtime.kernels.cupy.cudnn import ConvGraph, Plan, conv_kernel, reads_early
+from nnfuse.runtime.pipelines import new_context
 from nnfuse.runtime.reference import main_function
-from nnfuse.runtime.session import new_context
 
 BLOCK = """
 func.func @main(%x: tensor<2x8x8x4xf16>, %r: tensor<2x8x8x4xf16>) -> tensor<2x8x8x4xf16> {

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from nnfuse.errors import CompileError
+from nnfuse.runtime.loading import parse_text
+from nnfuse.runtime.pipelines import new_context
 from nnfuse.runtime.program import checked_plan
-from nnfuse.runtime.session import Session, new_context, parse_text
+from nnfuse.runtime.session import Session
 from nnfuse.runtime.sizes import MAX_BYTES
 
 FUNCTION = "func.func @main(%x: tensor<4x16xf32>) -> {result} attributes {{nn.arena = {arena} : i64}} {{\n{body}\n}}"

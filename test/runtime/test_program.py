@@ -217,7 +217,8 @@ def test_the_same_value_twice() -> None:
       %y = nn.neg %x : tensor<4xf32>
       func.return %y, %y, %x, %x : tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>
     }"""
-    from nnfuse.runtime.session import new_context, parse_text
+    from nnfuse.runtime.loading import parse_text
+    from nnfuse.runtime.pipelines import new_context
 
     x = floats(4)
     results = Session(parse_text(text, "text", new_context())).run(None, {"value_0": x})

@@ -30,8 +30,9 @@ from nnfuse.dialects.nn import (
 from nnfuse.dialects.nn.base import NNOp
 from nnfuse.dialects.nn.constant import ConstantOp, ParameterOp
 from nnfuse.dialects.nn.types import dims_of, tensor
+from nnfuse.runtime.pipelines import run_passes
 from nnfuse.runtime.reference import evaluate, main_function
-from nnfuse.runtime.session import Session, run_passes
+from nnfuse.runtime.session import Session
 
 SHAPE = (2, 4, 4)
 

@@ -17,8 +17,9 @@ from nnfuse.errors import CompileError, UnsupportedError
 from nnfuse.lowering.onnx_to_nn import import_model
 from nnfuse.passes.hoist_parameters import HoistParametersPass
 from nnfuse.runtime.parameters import ModelParameters, write_parameters
+from nnfuse.runtime.pipelines import FUSE, compile_pipeline, run_passes
 from nnfuse.runtime.reference import evaluate, function
-from nnfuse.runtime.session import FUSE, Session, compile_pipeline, run_passes
+from nnfuse.runtime.session import Session
 
 NETWORK = """g (float[N,3,6,5] x, float[4,3,3,3] w, float[4] b, float[4,5] d, float[5] e)
   => (float[N,4,4,3] y, float[N,5] z)
@@ -169,7 +170,8 @@ def test_inputs_and_outputs_are_described(network: Any) -> None:
 def test_dims_without_names_get_some() -> None:
     arguments = "%x: tensor<?x3xf16>, %y: tensor<2x?xi64>"
     module = f"func.func @main({arguments}) -> tensor<?x3xf16> {{ func.return %x : tensor<?x3xf16> }}"
-    from nnfuse.runtime.session import new_context, parse_text
+    from nnfuse.runtime.loading import parse_text
+    from nnfuse.runtime.pipelines import new_context
 
     inputs = Session(parse_text(module, "text", new_context())).get_inputs()
     assert [(v.name, v.shape, v.type) for v in inputs] == [

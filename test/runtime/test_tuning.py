@@ -13,8 +13,8 @@ from xdsl.parser import Parser
 
 from nnfuse.dialects.blas.products import BlasMatmulOp
 from nnfuse.errors import CompileError
+from nnfuse.runtime.pipelines import lower_pipeline, new_context, run_passes
 from nnfuse.runtime.reference import main_function
-from nnfuse.runtime.session import lower_pipeline, new_context, run_passes
 from nnfuse.runtime.tuning import Tuner
 from nnfuse.runtime.tuning_cache import TuningCache
 

@@ -20,7 +20,9 @@ from nnfuse.dialects.nn.activations import ReluOp
 from nnfuse.dialects.nn.trigonometry import CosOp, SinOp
 from nnfuse.runtime import session as session_module
 from nnfuse.runtime.kernels.numpy import BACKEND
-from nnfuse.runtime.session import Session, new_context, parse_file
+from nnfuse.runtime.loading import parse_file
+from nnfuse.runtime.pipelines import new_context
+from nnfuse.runtime.session import Session
 from nnfuse.tools import arrays, fuse_opt, measure
 from nnfuse.tools.report import print_table
 from nnfuse.tools.threads import blas_threads

@@ -17,7 +17,8 @@ from nnfuse.dialects.nn.fused import FusedOp
 from nnfuse.dialects.nn.regions import YieldOp
 from nnfuse.dialects.nn.types import tensor
 from nnfuse.errors import CompileError
-from nnfuse.runtime.session import new_context, parse_text
+from nnfuse.runtime.loading import parse_text
+from nnfuse.runtime.pipelines import new_context
 
 X = tensor(f32, (2, 3))
 

@@ -9,8 +9,9 @@ from onnx import parser
 from nnfuse import CompileError, Session
 from nnfuse.dialects.nn.types import dims_of
 from nnfuse.lowering.onnx_to_nn import import_model
+from nnfuse.runtime.loading import parse_text
+from nnfuse.runtime.pipelines import new_context
 from nnfuse.runtime.reference import main_function
-from nnfuse.runtime.session import new_context, parse_text
 
 LOOP = """func.func @main(%n: tensor<i64>, %x: tensor<1x2xi64>) -> tensor<1x2xi64> {{
   %y = nn.loop trip_count %n : tensor<i64> run (%i : tensor<i64>, %go : tensor<i1>)
