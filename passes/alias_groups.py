@@ -19,11 +19,12 @@ class Group:
     """Values that live in one buffer of `size` bytes; `members` maps each to its offset in it.
 
     `external` buffers belong to somebody else (arguments, parameters, constants) and are never written;
-    `returned` ones hold a result of the block. Both lie outside the arena.
+    `returned` ones hold a result of the block. Both lie outside the arena. `last` is the last read of a member.
     """
 
     size: int
     members: dict[SSAValue, int]
+    last: int
     external: bool = False
     returned: bool = False
 
@@ -70,7 +71,9 @@ class AliasGroups:
         for value in (*block.args, *(r for op in self.lifetimes.ops for r in op.results)):
             if (size := num_bytes(value.type)) is not None:
                 external = isinstance(value, BlockArgument) or isinstance(value.owner, ParameterOp | ConstantOp)
-                self.of[value] = Group(size, {value: 0}, external, not external and value in self.returned)
+                self.of[value] = Group(
+                    size, {value: 0}, self.lifetimes.last[value], external, not external and value in self.returned
+                )
 
     @property
     def groups(self) -> Iterable[Group]:
@@ -130,12 +133,16 @@ class AliasGroups:
         return (
             value.type == result.type
             and group.size == num_bytes(value.type)
-            and all(self.lifetimes.last[m] <= index for m in group.members)
+            and group.last <= index
             and not any(self.of.get(v) in (group, self.of[result]) for v in others)
         )
 
     def _merge(self, inner: Group, outer: Group, offset: int) -> None:
         """Put `inner`'s buffer `offset` bytes into `outer`'s."""
+        alike = (inner.size, inner.external, inner.returned) == (outer.size, outer.external, outer.returned)
+        if alike and not offset and len(inner.members) > len(outer.members):
+            inner, outer = outer, inner  # or a chain of n operations in one place would take n^2 steps
+        outer.last = max(inner.last, outer.last)
         for member, place in inner.members.items():
             outer.members[member] = place + offset
             self.of[member] = outer

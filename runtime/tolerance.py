@@ -24,7 +24,8 @@ def peer_excess(result: Any, oracle: Any, peer: Any) -> float:
     """By which factor a peer is further away than roundings explain; at most 1 is right.
 
     Where the oracle is our own, an error of ours may be in it too, and the peer's error, which widens the tolerance, be
-    that error: beyond 1, either the oracle or the peer is wrong. Only what both say is finite is looked at.
+    that error: beyond 1, either the oracle or the peer is wrong. Only what both say is finite is looked at, and what is
+    within ABSOLUTE is right: functions that go to 0 are rounded where they are 1 (a peer's sigmoid).
     """
     y = np.asarray(result)
     if y.dtype.kind in "iub":
@@ -33,7 +34,8 @@ def peer_excess(result: Any, oracle: Any, peer: Any) -> float:
     if other.shape != truth.shape:
         return float("inf")
     finite = np.isfinite(other) & np.isfinite(truth)
-    return relative_l2(other[finite], truth[finite]) / PEER
+    worst = float(np.abs(other[finite] - truth[finite]).max(initial=0))
+    return min(relative_l2(other[finite], truth[finite]) / PEER, worst / ABSOLUTE)
 
 
 def excess(result: Any, oracle: Any, peer: Any | None = None, precision: str = "f32") -> float:
