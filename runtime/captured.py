@@ -41,8 +41,11 @@ class Place:
             return True
         if not self._left or address % ALIGNMENT:
             return False
-        if self._unused and self._own is not None:
-            self._own = None  # only the capture has used it, on the stream that it was allocated for
+        if self._unused:
+            self._own, self._unused = (
+                None,
+                False,
+            )  # only the capture has used it, on the stream that it was allocated for
             self._backend.trim()  # before a small array takes a piece of it
         self._left -= 1
         self._move(graph, address)

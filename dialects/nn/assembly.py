@@ -41,14 +41,7 @@ def print_op(op: IRDLOperation, printer: Printer) -> None:
     """Print what follows the op's name."""
     definition = op.get_irdl_definition()
     _print_operands(op, definition, printer)
-    for name, prop in definition.properties.items():
-        value = op.properties.get(name)
-        if name not in SEGMENTS and value is not None and value != prop.default_value:
-            printer.print_string(f" {name}")
-            print_value(value, printer)
-    if op.attributes:
-        printer.print_string(" ")
-        printer.print_attr_dict(op.attributes)
+    print_properties(op, printer)
     printer.print_string(" : ")
     types = [*op.operand_types, *op.result_types]
     if (len(op.results) == 1 and op.operands and len(set(types)) == 1) or (not op.operands and len(op.results) == 1):
@@ -150,7 +143,19 @@ def _parse_types(parser: Parser, operand_count: int) -> tuple[list[Attribute], l
     return [type_] * operand_count, [type_]
 
 
-def print_value(attribute: Attribute, printer: Printer) -> None:
+def print_properties(op: IRDLOperation, printer: Printer) -> None:
+    """Print the properties that differ from their defaults, each behind its name, and the attributes."""
+    for name, prop in op.get_irdl_definition().properties.items():
+        value = op.properties.get(name)
+        if name not in SEGMENTS and value is not None and value != prop.default_value:
+            printer.print_string(f" {name}")
+            _print_value(value, printer)
+    if op.attributes:
+        printer.print_string(" ")
+        printer.print_attr_dict(op.attributes)
+
+
+def _print_value(attribute: Attribute, printer: Printer) -> None:
     """Print what follows a property's name."""
     value: Any = attribute
     if isinstance(attribute, UnitAttr):

@@ -16,7 +16,7 @@ from xdsl.ir import BlockArgument, Region, SSAValue
 from xdsl.parser import Parser
 from xdsl.printer import Printer
 
-from .assembly import SEGMENTS, parse_properties, print_value
+from .assembly import parse_properties, print_properties
 
 if TYPE_CHECKING:
     from .regions import RegionOp
@@ -32,14 +32,7 @@ def print_region_op(op: RegionOp, printer: Printer) -> None:
         if name not in of_bodies and value is not None:
             printer.print_string(f" {name} ")
             _print_typed(printer, value)
-    for name, prop in op.get_irdl_definition().properties.items():
-        value = op.properties.get(name)
-        if name not in SEGMENTS and value is not None and value != prop.default_value:
-            printer.print_string(f" {name}")
-            print_value(value, printer)
-    if op.attributes:
-        printer.print_string(" ")
-        printer.print_attr_dict(op.attributes)
+    print_properties(op, printer)
     for index, keyword in enumerate(op.BODIES):
         _print_body(op, printer, index, keyword)
     printer.print_string(" : ")

@@ -11,7 +11,7 @@ from nnfuse.dialects.cuda import CudaConvOp
 from nnfuse.errors import CompileError
 from nnfuse.runtime.kernels.cupy import library
 from nnfuse.runtime.kernels.cupy.cuda_conv import check, may_load_early, plan_of, plans, problem_of
-from nnfuse.runtime.kernels.cupy.implicit_gemm import Plan
+from nnfuse.runtime.kernels.cupy.implicit_gemm import SharedPlan
 from nnfuse.runtime.kernels.cupy.products import Problem
 from nnfuse.runtime.kernels.cupy.resident_gemm import ResidentPlan
 from nnfuse.runtime.pipelines import new_context, run_passes
@@ -77,7 +77,7 @@ def test_plans_are_what_the_device_can_run(problem: Problem, device: library.Dev
     found = plans(problem, device)
     assert found and len(set(found)) == len(found)
     assert all(p.shared_bytes(problem) <= device.shared_bytes for p in found)
-    splits = {p.split for p in found if isinstance(p, Plan)}
+    splits = {p.split for p in found if isinstance(p, SharedPlan)}
     assert max(splits) <= problem.units and (device.since_hopper or splits == {1})
     assert [p.microseconds(problem) for p in found] == sorted(p.microseconds(problem) for p in found)
 
@@ -97,7 +97,7 @@ def test_filters_stay_where_they_are_few_and_positions_many() -> None:
 
 def test_the_plan_of_the_text_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "device", lambda: H100)
-    assert plan_of(convolution(fields='plan = "16x32/1"')) == Plan((16, 32), 1)
+    assert plan_of(convolution(fields='plan = "16x32/1"')) == SharedPlan((16, 32), 1)
     assert str(plan_of(convolution())) == str(plans(problem_of(convolution()), H100)[0])
     with pytest.raises(CompileError, match=r"^%y: cuda.conv has no plan '16x16/3' \(for example \d+x\d+/1\)$"):
         plan_of(convolution(fields='plan = "16x16/3"'))

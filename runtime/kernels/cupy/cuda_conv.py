@@ -16,11 +16,11 @@ from ....rewriting import node_name
 from .. import Attributes, Kernel, KernelContext
 from . import expressions, library, source
 from .elementwise import activation_expression
-from .implicit_gemm import Plan, implicit_plans
+from .implicit_gemm import implicit_plans
 from .launch import ADDRESS, NUMBER, OverlappedKernel
 from .operands import tensor_of
-from .products import ROW_BYTES, Problem
-from .resident_gemm import ResidentPlan, resident_plans
+from .products import ROW_BYTES, Plan, Problem
+from .resident_gemm import resident_plans
 
 COMMON = Path(__file__).with_name("tensor_core.cu")
 
@@ -54,9 +54,9 @@ _MMA = {
 _ROUND = {"float32": 'asm("cvt.rna.tf32.f32 %0, %0;" : "+r"(r))'}
 
 
-def plans(problem: Problem, device: library.Device) -> list[Plan | ResidentPlan]:
+def plans(problem: Problem, device: library.Device) -> list[Plan]:
     """All that a device can run, the fastest by estimate first."""
-    known = [*implicit_plans(problem, device.since_hopper), *resident_plans(problem)]
+    known: list[Plan] = [*implicit_plans(problem, device.since_hopper), *resident_plans(problem)]
     fitting = [p for p in known if p.shared_bytes(problem) <= device.shared_bytes]
     return sorted(fitting, key=lambda p: p.microseconds(problem))
 
@@ -82,7 +82,7 @@ def other_cuda_plans(op: CudaConvOp, context: KernelContext) -> Iterator[tuple[A
         yield {"plan": str(plan)}, conv_kernel(op, plan)
 
 
-def plan_of(op: CudaConvOp) -> Plan | ResidentPlan:
+def plan_of(op: CudaConvOp) -> Plan:
     """The plan that an op names, or the best estimate; raises CompileError where there is none of that name."""
     known = plans(problem_of(op), library.device())
     if op.plan is None:
@@ -109,7 +109,7 @@ def check(op: CudaConvOp) -> tuple[int, str]:
     return (per_chunk if x.dims[3] % per_chunk == 0 else 4), activation
 
 
-def conv_kernel(op: CudaConvOp, plan: Plan | ResidentPlan) -> Kernel:
+def conv_kernel(op: CudaConvOp, plan: Plan) -> Kernel:
     """The kernel of an op by one plan."""
     problem = problem_of(op)
     raw = source.compiled(source.kernel_name(op.name), _source(op, plan, problem))
@@ -136,7 +136,7 @@ def _aligned(array: Any) -> Any:
     return array if array.data.ptr % source.PACK_BYTES == 0 else array.copy()
 
 
-def _source(op: CudaConvOp, plan: Plan | ResidentPlan, problem: Problem) -> str:
+def _source(op: CudaConvOp, plan: Plan, problem: Problem) -> str:
     piece, activation = check(op)
     dtype = tensor_of(op.x).dtype
     macros = {
@@ -148,5 +148,5 @@ def _source(op: CudaConvOp, plan: Plan | ResidentPlan, problem: Problem) -> str:
         "PIECE": piece,
         "EARLY": int(may_load_early(op)),
     }
-    defined = "".join(f"#define {macro} {value}\n" for macro, value in macros.items())
-    return f"{source.PROLOGUE}{source.COMMON}{expressions.FUNCTIONS}{defined}{COMMON.read_text()}{plan.code(problem)}"
+    common = f"{source.defines(macros)}{COMMON.read_text()}"
+    return f"{source.PROLOGUE}{source.COMMON}{expressions.FUNCTIONS}{common}{plan.code(problem)}"

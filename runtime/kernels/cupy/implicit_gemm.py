@@ -10,31 +10,25 @@ from dataclasses import dataclass
 from math import ceil, prod
 from pathlib import Path
 
-from .products import MULTIPROCESSORS, ROW_BYTES, Problem
+from .products import MULTIPROCESSORS, ROW_BYTES, Plan, Problem
+from .source import defines
 
 SOURCE = Path(__file__).with_suffix(".cu")
-
-WARPS = {(64, 64): (2, 2), (64, 32): (2, 2), (32, 64): (2, 2), (32, 32): (2, 2), (16, 64): (1, 4), (16, 32): (1, 2)}
-"""Tiles, rows by filters, and the warps that compute one."""
 
 SPLITS = (1, 2, 4, 8)
 """How many blocks share a tile's sum; 8 is the most that every GPU with clusters takes."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class SharedPlan(Plan):
     """A tile and how many blocks share its sum."""
 
-    tile: tuple[int, int]
     split: int
+
+    WARPS = {(64, 64): (2, 2), (64, 32): (2, 2), (32, 64): (2, 2), (32, 32): (2, 2), (16, 64): (1, 4), (16, 32): (1, 2)}
 
     def __str__(self) -> str:
         return f"{self.tile[0]}x{self.tile[1]}/{self.split}"
-
-    @property
-    def warps(self) -> tuple[int, int]:
-        """Down and across the tile."""
-        return WARPS[self.tile]
 
     def stages(self, problem: Problem) -> int:
         """How many units are under way at once."""
@@ -52,15 +46,8 @@ class Plan:
 
     def code(self, problem: Problem) -> str:
         """What stands behind the macros of the op."""
-        macros = {
-            "BM": self.tile[0],
-            "BN": self.tile[1],
-            "WARPS_M": self.warps[0],
-            "WARPS_N": self.warps[1],
-            "SPLIT": self.split,
-            "STAGES": self.stages(problem),
-        }
-        return "".join(f"#define {macro} {value}\n" for macro, value in macros.items()) + SOURCE.read_text()
+        macros = {**self.tile_macros(), "SPLIT": self.split, "STAGES": self.stages(problem)}
+        return defines(macros) + SOURCE.read_text()
 
     def arguments(self, problem: Problem) -> tuple[int, ...]:
         """What the kernel is given behind the addresses."""
@@ -76,7 +63,7 @@ class Plan:
         return 0.68 + loads + 0.207 * units + sharing + 3.84e-6 * blocks * rows * filters
 
 
-def implicit_plans(problem: Problem, clusters: bool) -> list[Plan]:
+def implicit_plans(problem: Problem, clusters: bool) -> list[SharedPlan]:
     """All tiles, by as many blocks as there are units."""
     splits = [s for s in SPLITS if s == 1 or (clusters and s <= problem.units)]
-    return [Plan(tile, split) for tile in WARPS for split in splits]
+    return [SharedPlan(tile, split) for tile in SharedPlan.WARPS for split in splits]

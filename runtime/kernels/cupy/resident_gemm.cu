@@ -4,13 +4,12 @@
 // positions: it loads the next one while it computes one. UNITS is all of k; the result of a tile takes the place of its
 // images on its way out. There is no residual.
 //
-// Macros: NAME, TYPE, MMA, ROUND, ACTIVATE, PIECE, EARLY, BM, BN, WARPS_M, WARPS_N, UNITS. It stands behind
-// tensor_core.cu and the sizes M, N, K, C, S, H, W, OH, OW and the window's, as constants: divisions by them are cheap.
+// Macros: NAME, TYPE, MMA, ROUND, ACTIVATE, PIECE, EARLY, BM, BN, WARPS_M, WARPS_N, UNITS, IN_REGISTERS. It
+// stands behind tensor_core.cu and the sizes M, N, K, C, S, H, W, OH, OW and the window's, as constants: divisions by them are cheap.
 constexpr int THREADS = 32 * WARPS_M * WARPS_N;
 constexpr int ROWS = THREADS / 8, A_ROWS = BM / ROWS, B_ROWS = BN / ROWS;
 constexpr int M_FRAGMENTS = BM / WARPS_M / 16, N_FRAGMENTS = BN / WARPS_N / 8;
 constexpr int STEPS = 4 * UNITS, B_LOADS = N_FRAGMENTS / 2;
-constexpr bool IN_REGISTERS = STEPS * B_LOADS * 4 <= 128;
 constexpr int STAGED = BN + 16 / sizeof(TYPE), PER_ROW = BN / PER_CHUNK, ITEMS = BM * PER_ROW / THREADS;
 constexpr int A_BYTES = UNITS * BM * 128, STAGED_BYTES = BM * STAGED * sizeof(TYPE);
 constexpr int B_BYTES = UNITS * BN * 128, BUFFER = A_BYTES > STAGED_BYTES ? A_BYTES : STAGED_BYTES;

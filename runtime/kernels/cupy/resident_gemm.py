@@ -1,4 +1,4 @@
-"""Implicit GEMM whose filters stay in shared memory (resident_gemm.cu), for an image network's first layers: its plans.
+"""Implicit GEMM whose filters stay with a block (resident_gemm.cu), for an image network's first layers: its plans.
 
 Few channels make little k, and many positions: what the libraries' kernels spend there on loads, or on channels that
 are not there, is several times what the result takes to be written.
@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .products import MULTIPROCESSORS, ROW_BYTES, Problem
+from .products import MULTIPROCESSORS, ROW_BYTES, Plan, Problem
+from .source import defines
 
 SOURCE = Path(__file__).with_suffix(".cu")
-
-WARPS = {(64, 64): (2, 2), (64, 32): (2, 2), (128, 64): (4, 2), (128, 32): (4, 1)}
-"""Tiles, rows by filters, and the warps that compute one."""
 
 MOST_UNITS = 8
 """More of k would neither stay in shared memory nor be unrolled."""
@@ -27,18 +25,13 @@ MOST_KEPT, OTHER_REGISTERS = 128, 100
 
 
 @dataclass(frozen=True)
-class ResidentPlan:
+class ResidentPlan(Plan):
     """A tile: all filters by a number of positions."""
 
-    tile: tuple[int, int]
+    WARPS = {(64, 64): (2, 2), (64, 32): (2, 2), (128, 64): (4, 2), (128, 32): (4, 1)}
 
     def __str__(self) -> str:
         return f"{self.tile[0]}x{self.tile[1]}/resident"
-
-    @property
-    def warps(self) -> tuple[int, int]:
-        """Down and across the tile."""
-        return WARPS[self.tile]
 
     def shared_bytes(self, problem: Problem) -> int:
         """The filters, and two tiles of images; a tile of the result takes the place of one of these."""
@@ -54,23 +47,20 @@ class ResidentPlan:
     def _held(self, problem: Problem) -> int:
         """The blocks on a multiprocessor."""
         down, across = self.warps
-        filters = problem.units * self.tile[1] // across  # registers, as in resident_gemm.cu
-        registers = OTHER_REGISTERS + (filters if filters <= MOST_KEPT else 0)
+        registers = OTHER_REGISTERS + self._kept(problem)
         by_registers = MULTIPROCESSOR_REGISTERS // (registers * 32 * down * across)
         return max(1, min(MULTIPROCESSOR_BYTES // (self.shared_bytes(problem) + 1024), by_registers))
 
+    def _kept(self, problem: Problem) -> int:
+        """The registers of a thread that hold filters: those of its warp, or none where they are too many."""
+        filters = problem.units * self.tile[1] // self.warps[1]
+        return filters if filters <= MOST_KEPT else 0
+
     def code(self, problem: Problem) -> str:
         """What stands behind the macros of the op."""
-        macros = {
-            "BM": self.tile[0],
-            "BN": self.tile[1],
-            "WARPS_M": self.warps[0],
-            "WARPS_N": self.warps[1],
-            "UNITS": problem.units,
-        }
+        macros = {**self.tile_macros(), "UNITS": problem.units, "IN_REGISTERS": int(self._kept(problem) > 0)}
         sizes = ", ".join(f"{name} = {value}" for name, value in problem.sizes.items())
-        defined = "".join(f"#define {macro} {value}\n" for macro, value in macros.items())
-        return f"{defined}constexpr int {sizes};\n{SOURCE.read_text()}"
+        return f"{defines(macros)}constexpr int {sizes};\n{SOURCE.read_text()}"
 
     def arguments(self, problem: Problem) -> tuple[int, ...]:
         """The sizes stand in the code."""
@@ -85,4 +75,4 @@ def resident_plans(problem: Problem) -> list[ResidentPlan]:
     """The tiles that hold all filters and no half of them empty; there is no kernel that adds a residual."""
     if problem.units > MOST_UNITS or problem.residual:
         return []
-    return [ResidentPlan(tile) for tile in WARPS if tile[1] // 2 < max(problem.filters, 17) <= tile[1]]
+    return [ResidentPlan(tile) for tile in ResidentPlan.WARPS if tile[1] // 2 < max(problem.filters, 17) <= tile[1]]

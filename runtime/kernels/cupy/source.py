@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from math import isinf, isnan
 from typing import Any, TypeAlias
@@ -248,3 +248,8 @@ template <template <typename> class F, typename A> __device__ A reduce(A mine) {
   return partial[t - t % GROUP];
 }}
 """
+
+
+def defines(macros: Mapping[str, object]) -> str:
+    """The text that defines macros."""
+    return "".join(f"#define {macro} {value}\n" for macro, value in macros.items())
