@@ -42,10 +42,8 @@ class Place:
         if not self._left or address % ALIGNMENT:
             return False
         if self._unused:
-            self._own, self._unused = (
-                None,
-                False,
-            )  # only the capture has used it, on the stream that it was allocated for
+            # only the capture has used it, on the stream that it was allocated for
+            self._own, self._unused = None, False
             self._backend.trim()  # before a small array takes a piece of it
         self._left -= 1
         self._move(graph, address)
