@@ -92,7 +92,12 @@ ViewFunction: TypeAlias = Callable[[Any, Sequence[Array]], Array | None]
 
 
 def _nothing() -> None:
-    """Enqueues no kernel, and frees nothing."""
+    """Frees nothing, or enqueues nothing."""
+
+
+def _no_neighbour() -> Callable[[], None]:
+    """Stands nowhere."""
+    return _nothing
 
 
 def _one_device(*_: Any) -> int:
@@ -126,8 +131,8 @@ class Backend:
     """The ops whose kernels in a recording may be given other addresses; see `Recording.move`."""
     elapsed: Callable[[Callable[[], None], int], float] | None = None
     """`elapsed(launch, repeats)`: the median duration on the device of a captured launch, in microseconds."""
-    neighbour: Callable[[], None] = _nothing
-    """Enqueues a kernel that does nothing, in the way of those that stand around a call in a network."""
+    neighbour: Callable[[], Callable[[], None]] = _no_neighbour
+    """Makes what enqueues a kernel like those that stand around a call in a network."""
     describe: Callable[[], dict[str, str]] = dict[str, str]
     """The device and the versions of its libraries."""
     fence: Callable[[], AbstractContextManager[None]] = nullcontext

@@ -15,7 +15,7 @@ from . import library
 @cache
 def get_cuda_backend() -> Backend:
     """The backend of `cuda`; raises CompileError, saying how to install what is missing, where it cannot run."""
-    from .graph import Fence, Graph, elapsed, neighbour
+    from .graph import Fence, Graph, Neighbour, elapsed
     from .registry import ALTERNATIVES, KERNELS, RELOCATABLE
 
     return Backend(
@@ -26,7 +26,7 @@ def get_cuda_backend() -> Backend:
         capture=Graph,
         relocatable=RELOCATABLE,
         elapsed=elapsed,
-        neighbour=neighbour,
+        neighbour=Neighbour,
         describe=library.describe,
         fence=Fence,
         current=library.current_device,

@@ -43,6 +43,7 @@ NAME(const TYPE* x, const TYPE* w, const TYPE* bias, const TYPE* residual, TYPE*
       const int n = warp_n + j * 8 + (lane & 3) * 2;
       if (bias && n < N) added[j][0] = load(bias[n]), added[j][1] = load(bias[n + 1]);
     }
+    asm volatile("cp.async.commit_group;" ::: "memory");
   };
   if (EARLY) load_filters();
 
@@ -56,26 +57,34 @@ NAME(const TYPE* x, const TYPE* w, const TYPE* bias, const TYPE* residual, TYPE*
       down[u][p] = k < K ? r * APART_H : 2 * NOWHERE, right[u][p] = (tap - r * S) * APART_W;
       offset[u][p] = (r * APART_H * W + right[u][p]) * C + (k - tap * C);
     }
-  auto load_images = [&](int tile, u32 to) {
+  int top[A_ROWS], left[A_ROWS];
+  const TYPE* image[A_ROWS];
+  auto find_images = [&](int tile) {
 #pragma unroll
     for (int i = 0; i < A_ROWS; i++) {
       const int m = tile * BM + row + i * ROWS, b = m / (OH * OW), at = m - b * (OH * OW), oh = at / OW;
-      const int top = m < M ? oh * STEP_H - PAD_H : -NOWHERE, left = (at - oh * OW) * STEP_W - PAD_W;
-      const TYPE* image = x + (((long long)b * H + top) * W + left) * C;
+      top[i] = m < M ? oh * STEP_H - PAD_H : -NOWHERE, left[i] = (at - oh * OW) * STEP_W - PAD_W;
+      image[i] = x + (((long long)b * H + top[i]) * W + left[i]) * C;
+    }
+  };
+  auto load_images = [&](u32 to) {
+#pragma unroll
+    for (int i = 0; i < A_ROWS; i++) {
 #pragma unroll
       for (int u = 0; u < UNITS; u++)
 #pragma unroll
         for (int p = 0; p < PIECES; p++) {
-          const bool seen = (u32)(top + down[u][p]) < (u32)H && (u32)(left + right[u][p]) < (u32)W;
+          const bool seen = (u32)(top[i] + down[u][p]) < (u32)H && (u32)(left[i] + right[u][p]) < (u32)W;
           copy_async(to + u * BM * 128 + place(row + i * ROWS, chunk) + p * PIECE_BYTES,
-                     seen ? image + offset[u][p] : x, seen);
+                     seen ? image[i] + offset[u][p] : x, seen);
         }
     }
     asm volatile("cp.async.commit_group;" ::: "memory");
   };
+  find_images(blockIdx.x);
   WAIT_FOR_LAST;
   if (!EARLY) load_filters();
-  if (blockIdx.x < TILES) load_images(blockIdx.x, images);
+  load_images(images);
 
   const int a_row = warp_m + (lane & 15), a_chunk = lane >> 4;
   const int b_row = warp_n + (lane & 7) + (lane >> 4) * 8, b_chunk = lane >> 3 & 1;
@@ -88,7 +97,7 @@ NAME(const TYPE* x, const TYPE* w, const TYPE* bias, const TYPE* residual, TYPE*
     }
   };
   u32 kept[IN_REGISTERS ? STEPS : 1][B_LOADS][4];
-  asm volatile("cp.async.wait_all;" ::: "memory");
+  asm volatile("cp.async.wait_group 1;" ::: "memory");  // the filters; the images are still under way
   __syncthreads();
   if (IN_REGISTERS)
 #pragma unroll
@@ -97,7 +106,10 @@ NAME(const TYPE* x, const TYPE* w, const TYPE* bias, const TYPE* residual, TYPE*
   for (int tile = blockIdx.x, turn = 0; tile < TILES; tile += gridDim.x, turn ^= 1) {
     asm volatile("cp.async.wait_all;" ::: "memory");
     __syncthreads();
-    if (tile + gridDim.x < TILES) load_images(tile + gridDim.x, images + (turn ^ 1) * BUFFER);
+    if (tile + gridDim.x < TILES) {
+      find_images(tile + gridDim.x);
+      load_images(images + (turn ^ 1) * BUFFER);
+    }
     const u32 seen = images + turn * BUFFER;
     float acc[M_FRAGMENTS][N_FRAGMENTS][4] = {};
 #pragma unroll

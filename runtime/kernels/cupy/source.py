@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from math import isinf, isnan
 from typing import Any, TypeAlias
@@ -156,6 +158,18 @@ def compiled(name: str, source: str) -> Any:
     raw = library.cupy().RawKernel(source, name, options=("-std=c++17",))
     raw.compile()
     return raw
+
+
+def compile_ahead(name: str, sources: Sequence[str]) -> None:
+    """Compile sources side by side, for `compiled` to find them; it also reports what is wrong with one."""
+    device = library.current_device()
+
+    def compile_one(source: str) -> None:
+        with library.cupy().cuda.Device(device), suppress(Exception):
+            compiled(name, source)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(compile_one, sources))
 
 
 def kernel_name(op: str) -> str:

@@ -16,6 +16,9 @@ from . import source
 MANY_THREADS = 1 << 16
 """Threads that keep a large GPU busy; kernels with fewer do not trade them for wider stores."""
 
+TAPS_AT_ONCE = 16
+"""Packs that a thread reads at once: they fill a fourth of its registers."""
+
 LONGEST_SEGMENT = 64
 """Elements of a row that a thread keeps in registers."""
 
@@ -126,26 +129,42 @@ class Geometry:
         return "\n".join([*lines, "  const index image = rest;"])
 
     def taps_channels_last(self, width: int, dtype: str, channels: int, step: str) -> str:
-        """Runs `step` for each kernel position (a, b, c) in the data and each channel `v` of the pack, as `seen`."""
+        """Runs `step` for each kernel position (a, b, c) in the data and each channel `v` of the pack, as `seen`.
+
+        Packs are read many at once, and before any is used: one after the other they would be waited for.
+        """
+        if not self.pixels:
+            return ""
         pack = f"Pack<{source.c_type(dtype)}, {width}>"
         unroll = "#pragma unroll" if self.taps <= 64 else "#pragma unroll 1"
+        turns = -(-self.taps // TAPS_AT_ONCE)
+        at_once = -(-self.taps // turns)
+        _, height, row = self.kernel
+        position = f"tap = first + t, a = tap / {height * row}, b = tap / {row} % {height}, c = tap % {row}"
         return f"""
 {unroll}
-  for (int a = 0; a < {self.kernel[0]}; a++)
-{unroll}
-    for (int b = 0; b < {self.kernel[1]}; b++)
-{unroll}
-      for (int c = 0; c < {self.kernel[2]}; c++) {{
-        const int d = d0 + a * {self.dilations[0]}, h = h0 + b * {self.dilations[1]}, w = w0 + c * {self.dilations[2]};
-        if (!({self.inside(0, "d")} && {self.inside(1, "h")} && {self.inside(2, "w")})) continue;
-        const index pixel = ((image * {self.sizes[0]} + d) * {self.sizes[1]} + h) * {self.sizes[2]} + w;
-        const {pack} there = *(const {pack}*)(x + pixel * {channels} + k);
+  for (int first = 0; first < {self.taps}; first += {at_once}) {{
+    {pack} there[{at_once}];
+    bool inside[{at_once}];
 #pragma unroll
-        for (int v = 0; v < {width}; v++) {{
-          const A seen = load(there.v[v]);
-          {step}
-        }}
-      }}"""
+    for (int t = 0; t < {at_once}; t++) {{
+      const int {position};
+      const int d = d0 + a * {self.dilations[0]}, h = h0 + b * {self.dilations[1]}, w = w0 + c * {self.dilations[2]};
+      inside[t] = tap < {self.taps} && {self.inside(0, "d")} && {self.inside(1, "h")} && {self.inside(2, "w")};
+      const index pixel = ((image * {self.sizes[0]} + d) * {self.sizes[1]} + h) * {self.sizes[2]} + w;
+      there[t] = *(const {pack}*)(x + (inside[t] ? pixel : 0) * {channels} + k);
+    }}
+#pragma unroll
+    for (int t = 0; t < {at_once}; t++) {{
+      const int {position};
+      if (!inside[t]) continue;
+#pragma unroll
+      for (int v = 0; v < {width}; v++) {{
+        const A seen = load(there[t].v[v]);
+        {step}
+      }}
+    }}
+  }}"""
 
     def _short_row(self, width: int, type_: str, read: str, padding: str, step: str, after: str) -> str:
         """A kernel row by way of registers: each element that neighbouring windows share is read once."""
