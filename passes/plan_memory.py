@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from ..dialects.nn.base import NNOp
 from ..dialects.nn.regions import RegionOp
 from ..errors import CompileError
 from .alias_groups import AliasGroups, Group
+from .branches import Branches, Matrix
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 
@@ -26,6 +27,9 @@ ALIGNMENT = 256
 
 MAX_ARENA = 1 << 62
 """Sums of sizes up to this many bytes, rounded up to ALIGNMENT, fit an i64."""
+
+STREAMS, MOST_STREAMS = "nn.streams", 16
+"""How many branches run side by side."""
 
 OWN_BUFFER = -1
 """The place of a value outside the arena: arguments' views, parameters, constants, results, data-dependent sizes."""
@@ -39,18 +43,28 @@ class PlanMemoryPass(ModulePass):
     function's attribute `nn.arena` is the arena's size. Each body has an arena of its own, whose size is in `arenas` of
     its op. Views and pieces of concatenations lie inside one another, and a result overwrites an operand that
     dies with the op where the op class allows it. Run it last.
+
+    With `streams` above 1 the function's attribute `nn.streams` says that a device may run as many branches side by
+    side, and what they compute shares no place: values do only where the one is needed for the other, and done with.
     """
 
     name = "plan-memory"
 
+    streams: int = 1
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        """Plan `func @main`."""
+        """Plan `func @main`; raises CompileError for a number of streams that no device is asked for."""
+        if not 1 <= self.streams <= MOST_STREAMS:
+            raise CompileError(f"{self.streams} is no number of streams", hint=f"1 to {MOST_STREAMS}")
         for func in op.ops:
             if isinstance(func, FuncOp) and func.sym_name.data == "main":
-                func.attributes["nn.arena"] = IntegerAttr(plan(func.body.block), i64)
+                func.attributes["nn.arena"] = IntegerAttr(plan(func.body.block, self.streams > 1), i64)
+                func.attributes.pop(STREAMS, None)
+                if self.streams > 1:
+                    func.attributes[STREAMS] = IntegerAttr(self.streams, i64)
 
 
-def plan(block: Block) -> int:
+def plan(block: Block, side_by_side: bool = False) -> int:
     """Write the places of a block's results, and of those in bodies in it; the arena's size in bytes."""
     aliases = AliasGroups(block)
     aliases.join_views()
@@ -59,7 +73,8 @@ def plan(block: Block) -> int:
     if (total := sum(g.size for g in groups)) > MAX_ARENA:
         raise CompileError(f"the program's values need {total} bytes together, more than can be addressed")
     spans = [_span(aliases, g) for g in groups]
-    offsets, arena = pack([g.size for g in groups], spans)
+    meets = Branches(aliases.lifetimes).meetings([list(g.members) for g in groups]) if side_by_side else None
+    offsets, arena = pack([g.size for g in groups], spans, meets)
     base = {id(g): offset for g, offset in zip(groups, offsets, strict=True)}
     for op in aliases.lifetimes.ops:
         if isinstance(op, NNOp):
@@ -83,8 +98,8 @@ def _span(aliases: AliasGroups, group: Group) -> tuple[int, int]:
     return min(lifetimes.define(m) for m in group.members), max(lifetimes.last[m] for m in group.members)
 
 
-def pack(sizes: Sequence[int], spans: Sequence[tuple[int, int]]) -> tuple[list[int], int]:
-    """Offsets at which buffers whose spans meet do not overlap, and the end of the highest.
+def pack(sizes: Sequence[int], spans: Sequence[tuple[int, int]], meets: Matrix | None = None) -> tuple[list[int], int]:
+    """Offsets at which buffers whose spans meet (or that `meets` tells to) do not overlap, and the end of the highest.
 
     Greedy, the largest first, each at the lowest gap that holds it (Pisarchyk and Lee,
     https://arxiv.org/abs/2001.03288); and again by size times span. The smaller of both arenas is taken.
@@ -92,16 +107,20 @@ def pack(sizes: Sequence[int], spans: Sequence[tuple[int, int]]) -> tuple[list[i
     rounded = np.array([-(-s // ALIGNMENT) * ALIGNMENT for s in sizes], np.int64)
     begin, end = (np.array([s[k] for s in spans], np.int64) for k in (0, 1))
     orders = [-rounded.astype(np.float64), -rounded.astype(np.float64) * (end - begin + 1)]
-    packed = [_pack_in_order(np.argsort(order, kind="stable"), rounded, begin, end) for order in orders]
+
+    def meeting(index: int) -> Any:
+        return (begin <= end[index]) & (end >= begin[index]) if meets is None else meets[index]
+
+    packed = [_pack_in_order(np.argsort(order, kind="stable"), rounded, meeting) for order in orders]
     offsets, arena = min(packed, key=lambda p: p[1])
     return [int(o) for o in offsets], arena
 
 
-def _pack_in_order(order: Ints, rounded: Ints, begin: Ints, end: Ints) -> tuple[Ints, int]:
-    """Buffer by buffer in `order`, each at the lowest gap among those placed whose spans meet its own."""
+def _pack_in_order(order: Ints, rounded: Ints, meets: Callable[[int], Any]) -> tuple[Ints, int]:
+    """Buffer by buffer in `order`, each at the lowest gap among those placed that meet it."""
     offsets = np.full(len(rounded), -1, np.int64)
     for index in order:
-        meeting = np.flatnonzero((offsets >= 0) & (begin <= end[index]) & (end >= begin[index]))
+        meeting = np.flatnonzero((offsets >= 0) & meets(index))
         place = 0
         for other in meeting[np.argsort(offsets[meeting], kind="stable")]:
             if offsets[other] - place >= rounded[index]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from xdsl.ir import SSAValue
 
 from ..dialects.nn.regions import RegionOp
 from ..dialects.nn.types import Array, is_static
+from .side_by_side import run_side_by_side
 
 if TYPE_CHECKING:
     from .frame import Frame
@@ -83,7 +85,8 @@ class CapturedRun:
             frame.bring(own)
             frame.run_steps()
             with backend.needing("the captured graph"):
-                self._graph = backend.capture(frame.run_steps)
+                side_by_side = partial(run_side_by_side, frame, frame.streams)
+                self._graph = backend.capture(frame.run_steps if frame.streams == 1 else side_by_side)
             # The graph holds addresses: what it writes beside the results must stay too.
             self._buffers: list[Array] = [frame.arrays[v] for v in frame.own]
             self.inputs = list(map(self._place, frame.program.plan.block.args, own))

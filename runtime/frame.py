@@ -78,6 +78,7 @@ class Frame:
             self.scratch.allocate()
         self.fence = self.backend.fence()
         self.capturable = root is None and is_capturable(self)
+        self.streams = program.plan.streams if self.backend.streams is not None else 1
         self.captured: CapturedRun | None = None
 
     def run(self, inputs: Sequence[Array], timings: list[tuple[Step, float]] | None = None) -> list[Array]:
@@ -125,6 +126,13 @@ class Frame:
                     step.kernel(step.outs, step.ins)
         except Exception as e:
             assert step is not None
+            raise self._explained(e, step) from None
+
+    def run_step(self, step: Step) -> None:
+        """Make one call."""
+        try:
+            step.kernel(step.outs, step.ins)
+        except Exception as e:
             raise self._explained(e, step) from None
 
     def _run_timed(self, timings: list[tuple[Step, float]]) -> None:

@@ -15,19 +15,30 @@ from ..dialects.nn.regions import RegionOp
 from ..dialects.nn.types import dtype_of, element_type, num_bytes
 from ..errors import CompileError
 from ..passes.alias_groups import AliasGroups, Lifetimes, returned_values
+from ..passes.plan_memory import MOST_STREAMS, STREAMS
 from ..rewriting import node_name
 
 HINT = "run plan-memory last"
 
 
+def streams_of(func: FuncOp) -> int:
+    """How many branches of a function a device may run side by side; raises CompileError for no such number."""
+    streams = func.attributes.get(STREAMS)
+    if streams is None:
+        return 1
+    if not isinstance(streams, IntegerAttr) or not 1 <= streams.value.data <= MOST_STREAMS:
+        raise CompileError(f"{STREAMS} = {streams} is no number of streams", hint=f"1 to {MOST_STREAMS}")
+    return int(streams.value.data)
+
+
 class Plan:
     """A block's places: `offset[value]` in the arena of `arena` bytes, and the `views` that need no copy.
 
-    `bodies` are the plans of the bodies of the ops that have some.
+    `bodies` are the plans of the bodies of the ops that have some; `streams` is how many branches may run side by side.
     """
 
-    def __init__(self, block: Block, arena: int):
-        self.block, self.arena = block, arena
+    def __init__(self, block: Block, arena: int, streams: int = 1):
+        self.block, self.arena, self.streams = block, arena, streams
         if self.arena < 0:
             raise CompileError(f"the arena of {self.arena} bytes is no size", hint=HINT)
         self.offset: dict[SSAValue, int] = {}
@@ -47,7 +58,7 @@ class Plan:
         arena = func.attributes.get("nn.arena")
         if not isinstance(arena, IntegerAttr):
             raise CompileError("the program has no memory plan", hint=HINT)
-        return cls(func.body.block, int(arena.value.data))
+        return cls(func.body.block, int(arena.value.data), streams_of(func))
 
     @property
     def total(self) -> int:

@@ -79,12 +79,17 @@ class Program(Routine):
     @property
     def steps(self) -> list[Step]:
         """The calls of the first frame, in order."""
-        return self._frames[0].steps
+        return self.first_frame.steps
+
+    @property
+    def first_frame(self) -> Frame:
+        """The one that was made when it was loaded."""
+        return self._frames[0]
 
     @property
     def workspace(self) -> int:
         """The bytes that the calls of one run need beside the arena, those of bodies not counted."""
-        return self._frames[0].scratch.size
+        return self.first_frame.scratch.size
 
 
 def check_elements(module: ModuleOp, backend: Backend) -> None:

@@ -332,13 +332,20 @@ class Session:
         return f"{FUSE},{rest}" if self._fuse else rest
 
     def _compile(self, shapes: Shapes, branches: Branches) -> Program:
-        return Program(
-            self._planned_module(shapes, branches),
-            self._parameters.__getitem__,
-            self._backend,
-            self._prepared,
-            Limits(self.max_bytes, self.max_iterations),
-        )
+        program = self._loaded(self._planned_module(shapes, branches))
+        if not self._tune or self._planned:
+            return program
+        with self._tuner.kept() as tuner:
+            return tuner.faster(program, lambda streams: self._replanned(program.module, streams))
+
+    def _replanned(self, module: ModuleOp, streams: int) -> Program:
+        module = module.clone()
+        run_passes(module, f"plan-memory{{streams={streams}}}", self._context)
+        return self._loaded(module)
+
+    def _loaded(self, module: ModuleOp) -> Program:
+        limits = Limits(self.max_bytes, self.max_iterations)
+        return Program(module, self._parameters.__getitem__, self._backend, self._prepared, limits)
 
     def _values(self, inputs: bool) -> list[Value]:
         func = main_function(self.module)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,16 +22,23 @@ from ..dialects.nn.gemm import GemmOp
 from ..dialects.nn.types import Array, dims_of, dtype_of, element_type, is_static, num_bytes, static_dims
 from ..errors import CompileError, OutOfMemoryError
 from ..lowering.tensor_cores import CALL
+from ..passes.plan_memory import STREAMS
 from ..rewriting import node_name
 from .frame import Frame, Step
 from .kernels import Attributes, Backend, KernelContext
 from .program import Program
 from .reference import evaluate, main_function
+from .side_by_side import has_branches
 from .tolerance import RELATIVE_L2, relative_l2
 from .tuning_cache import TuningCache
 
+LOG = logging.getLogger("nnfuse")
+
 CALLS = ("blas", "cudnn:precompiled", "cudnn:runtime", "cuda")
 """What may compute a convolution; `blas` leaves depthwise ones to the kernel of their own."""
+
+BRANCHES = 2
+"""Streams that are tried for a program of branches: on an H100 more were no faster."""
 
 METHOD = "4"
 """Changed with the candidates and with how they are timed: choices made otherwise are not used."""
@@ -83,6 +91,33 @@ class Tuner:
         known = self.backend.alternatives
         ops = [op for op in main_function(module).walk() if type(op) in known and not _is_chosen(cast(NNOp, op))]
         self._tune(cast(list[NNOp], ops), self._fastest_algorithm)
+
+    def faster(self, program: Program, replanned: Callable[[int], Program]) -> Program:
+        """`program`, or what is `replanned` of it for branches side by side where that takes less time."""
+        if not has_branches(program):
+            return program
+        text = hashlib.sha256(str(program.module).encode()).hexdigest()
+        key = f"{self.precision} {STREAMS} {text[:24]}"
+        if (chosen := self.cache.get(key)) is not None:
+            return replanned(BRANCHES) if chosen == {STREAMS: str(BRANCHES)} else program
+        self.progress(0, 1, "branches")
+        try:
+            other = replanned(BRANCHES)
+        except OutOfMemoryError as e:
+            LOG.warning("branches are not tried side by side: %s", e)
+            return program
+        best = min((program, other), key=self._microseconds)
+        self.cache.put(key, {STREAMS: str(BRANCHES if best is other else 1)})
+        self.progress(1, 1, "")
+        return best
+
+    def _microseconds(self, program: Program) -> float:
+        """The median time of a run on random data."""
+        assert self.backend.elapsed is not None
+        rng = self.backend.xp.random.default_rng(0)
+        inputs = [_random(rng, argument) for argument in program.func.args]
+        program.run(inputs)
+        return self.backend.elapsed(lambda: [*program.run(inputs)].clear(), 20)
 
     def _tune(self, ops: Sequence[NNOp], measure: Callable[[Any], Attributes]) -> None:
         alike: dict[str, list[NNOp]] = {}

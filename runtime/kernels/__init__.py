@@ -79,6 +79,26 @@ class Recording(Protocol):
         ...
 
 
+class Streams(Protocol):
+    """Several streams of the device, the first of them the current one; open, the others begin and end with it."""
+
+    def __enter__(self) -> Streams: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def enqueue(self, stream: int, run: Callable[[], None]) -> None:
+        """Call `run`, which enqueues something, for the stream of this number."""
+        ...
+
+    def mark(self, stream: int, number: int) -> None:
+        """What has been enqueued on a stream so far gets a number."""
+        ...
+
+    def wait(self, stream: int, number: int) -> None:
+        """What follows on a stream waits for what was marked with a number."""
+        ...
+
+
 Capture: TypeAlias = Callable[[Callable[[], None]], Recording]
 """`capture(run)` records what `run` enqueues on the device."""
 
@@ -127,6 +147,8 @@ class Backend:
     views: dict[type[NNOp], ViewFunction] = field(default_factory=dict[type[NNOp], ViewFunction])
     alternatives: dict[type[NNOp], Alternatives] = field(default_factory=dict[type[NNOp], Alternatives])
     capture: Capture | None = None
+    streams: Callable[[int], Streams] | None = None
+    """`streams(count)` for use within what is captured."""
     relocatable: frozenset[type[NNOp]] = frozenset()
     """The ops whose kernels in a recording may be given other addresses; see `Recording.move`."""
     elapsed: Callable[[Callable[[], None], int], float] | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,11 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.parser import Parser
 
 from nnfuse.dialects.blas.products import BlasMatmulOp
-from nnfuse.errors import CompileError
+from nnfuse.errors import CompileError, OutOfMemoryError
+from nnfuse.runtime import tuning
+from nnfuse.runtime.kernels.numpy import BACKEND
 from nnfuse.runtime.pipelines import lower_pipeline, new_context, run_passes
+from nnfuse.runtime.program import Program
 from nnfuse.runtime.reference import main_function
 from nnfuse.runtime.tuning import Tuner
 from nnfuse.runtime.tuning_cache import TuningCache
@@ -138,3 +143,61 @@ def test_an_interrupted_tuning_is_kept(tmp_path: Path) -> None:
     assert set(device.timed.values()) == {1}
     tuner(device, tmp_path, "f16").tune_calls(module)
     assert set(device.timed.values()) == {2}
+
+
+class Timed:
+    """A device on which a run takes what is said for the program's number of streams; it opens any number of them."""
+
+    def __init__(self, takes: dict[int, float]):
+        self.takes, self.runs, self.short = takes, list[int](), False
+
+    def program(self, streams: int) -> Any:
+        if self.short and streams > 1:
+            raise OutOfMemoryError("the arena does not fit")
+        module = Parser(new_context(), PRODUCTS).parse_module()
+        run_passes(module, f"plan-memory{{streams={streams}}}")
+        backend = dataclasses.replace(BACKEND, streams=lambda count: nullcontext(), elapsed=self.elapsed)
+        program = Program(module, {}.__getitem__, backend, {})
+        self.backend, run = backend, program.run
+        program.run = lambda inputs: (self.runs.append(program.plan.streams), run(inputs))[1]
+        return program
+
+    def elapsed(self, launch: Any, repeats: int) -> float:
+        launch()
+        return self.takes[self.runs[-1]]
+
+
+@pytest.mark.parametrize(("takes", "streams"), [({1: 5.0, 2: 4.0}, 2), ({1: 4.0, 2: 5.0}, 1)])
+def test_branches_run_side_by_side_where_that_is_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: dict[int, float], streams: int
+) -> None:
+    monkeypatch.setattr(tuning, "has_branches", lambda program: True)
+    timed = Timed(takes)
+    program = timed.program(1)
+    for measured in (True, False):  # then it is known
+        timed.runs.clear()
+        with Tuner(
+            timed.backend, "f32", TuningCache({"device": "fake"}, tmp_path), lambda module: None
+        ).kept() as tuner:
+            assert tuner.faster(program, timed.program).plan.streams == streams
+        assert set(timed.runs) == ({1, 2} if measured else set())
+
+
+def test_one_stream_where_memory_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tuning, "has_branches", lambda program: True)
+    timed = Timed({1: 5.0})
+    program, timed.short = timed.program(1), True
+    tuner = Tuner(timed.backend, "f32", TuningCache({"device": "fake"}, tmp_path), lambda module: None)
+    assert tuner.faster(program, timed.program) is program
+    assert caplog.messages == ["branches are not tried side by side: the arena does not fit"]
+
+
+def test_a_chain_is_not_timed(tmp_path: Path) -> None:
+    timed = Timed({})
+    program = timed.program(1)
+    assert (
+        Tuner(timed.backend, "f32", TuningCache({}, tmp_path), lambda module: None).faster(program, timed.program)
+        is program
+    )

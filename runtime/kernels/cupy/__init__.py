@@ -17,6 +17,7 @@ def get_cuda_backend() -> Backend:
     """The backend of `cuda`; raises CompileError, saying how to install what is missing, where it cannot run."""
     from .graph import Fence, Graph, Neighbour, elapsed
     from .registry import ALTERNATIVES, KERNELS, RELOCATABLE
+    from .streams import CudaStreams
 
     return Backend(
         "cuda",
@@ -24,6 +25,7 @@ def get_cuda_backend() -> Backend:
         KERNELS,
         alternatives=ALTERNATIVES,
         capture=Graph,
+        streams=CudaStreams,
         relocatable=RELOCATABLE,
         elapsed=elapsed,
         neighbour=Neighbour,

@@ -62,7 +62,7 @@ class SharedPlan(Plan):
         return tuple(problem.sizes.values())
 
     def microseconds(self, problem: Problem) -> float:
-        """An estimate: fitted to 1,470 timings of layers of ResNet-50 and MobileNetV2 at batch 1 on an H100, a tenth off.
+        """An estimate: fitted to 1,470 timings of ResNet-50 and MobileNetV2 at batch 1 on an H100, a tenth off.
 
         The best by it takes 6 % more than the best of all, on average.
         """

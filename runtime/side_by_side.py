@@ -1,0 +1,113 @@
+"""The branches of a program on several streams of the device, where one kernel alone leaves it idle.
+
+Steps keep their order where one reads or overwrites what another writes, by the memory that they use: so the results
+are those of one stream, whatever plan the text holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from xdsl.ir import SSAValue
+
+from ..dialects.nn.types import Array
+from .kernels import Backend
+
+if TYPE_CHECKING:
+    from .frame import Frame, Step
+    from .program import Program
+
+AWAY = 0.3
+"""What it costs a step to wait for one on another stream, in steps: a kernel behind another on one starts early."""
+
+Hazards = Sequence[set[int]]
+"""For each step those before it that it must wait for."""
+
+
+def run_side_by_side(frame: Frame, streams: int) -> None:
+    """Enqueue a frame's steps on as many streams, which begin and end with the current one."""
+    assert frame.backend.streams is not None
+    hazards = hazards_of(frame.steps, frame.backend)
+    chosen = assigned(hazards, streams)
+    waits = _waits(hazards, chosen, streams)
+    awaited = set[int]().union(*waits)
+    with frame.backend.streams(streams) as device:
+        for n, step in enumerate(frame.steps):
+            for at in waits[n]:
+                device.wait(chosen[n], at)
+            device.enqueue(chosen[n], partial(frame.run_step, step))
+            if n in awaited:
+                device.mark(chosen[n], n)
+
+
+def _waits(hazards: Hazards, chosen: Sequence[int], streams: int) -> list[list[int]]:
+    """The steps on other streams that each must wait for, less those that its stream has waited for already."""
+    known = [[-1] * streams for _ in range(streams)]
+    waits: list[list[int]] = []
+    for n, before in enumerate(hazards):
+        mine = known[chosen[n]]
+        latest = {chosen[at]: at for at in sorted(before)}
+        waits.append([at for other, at in latest.items() if other != chosen[n] and at > mine[other]])
+        for at in waits[n]:
+            mine[chosen[at]] = at
+    return waits
+
+
+def has_branches(program: Program) -> bool:
+    """Whether a program is one graph of the device, and some of its steps do not need one another."""
+    frame = program.first_frame
+    if not frame.capturable or frame.backend.streams is None:
+        return False
+    steps = {s.op for s in frame.steps}
+    depth: dict[SSAValue, int] = {}
+    for op in program.plan.lifetimes.ops:
+        below = max((depth.get(v, 0) for v in op.operands), default=0) + (op in steps)
+        depth |= dict.fromkeys(op.results, below)
+    return max(depth.values(), default=0) < len(steps)
+
+
+def hazards_of(steps: Sequence[Step], backend: Backend) -> Hazards:
+    """What keeps steps in order: memory, and for calls of libraries the workspace that they share."""
+    found: list[set[int]] = []
+    spans = [(_spans(s.ins, backend), _spans(s.outs, backend)) for s in steps]
+    shares = -1
+    for n, (reads, writes) in enumerate(spans):
+        before = {
+            at
+            for at, (others_reads, others_writes) in enumerate(spans[:n])
+            if _meet(reads, others_writes) or _meet(writes, others_writes) or _meet(writes, others_reads)
+        }
+        if type(steps[n].op) not in backend.relocatable:
+            before |= {shares} - {-1}
+            shares = n
+        found.append(before)
+    return found
+
+
+def assigned(hazards: Hazards, streams: int) -> list[int]:
+    """A stream for each step: where it starts first if all take as long; there, behind what it waits for."""
+    ends: list[float] = []
+    chosen: list[int] = []
+    last = [-1] * streams
+    for before in hazards:
+
+        def start(stream: int, before: set[int] = before) -> float:
+            waits = [ends[at] + AWAY * (chosen[at] != stream) for at in before]
+            return max([*waits, ends[last[stream]] if last[stream] >= 0 else 0.0])
+
+        stream = min(range(streams), key=lambda s: (start(s), last[s] not in before, s))
+        ends.append(start(stream) + 1)
+        last[stream] = len(chosen)
+        chosen.append(stream)
+    return chosen
+
+
+def _spans(arrays: Sequence[Array], backend: Backend) -> list[tuple[int, int]]:
+    starts = [(backend.address(a), a.nbytes) for a in arrays if a is not None and a.nbytes]
+    return [(start, start + size) for start, size in starts]
+
+
+def _meet(some: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> bool:
+    return any(a < d and c < b for a, b in some for c, d in others)
