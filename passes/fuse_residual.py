@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -20,16 +21,20 @@ from .producers import ProducerPattern, Site, find_site, rebuild
 class FuseResidualIntoConv(ProducerPattern):
     """`conv(x, w, b) + r` -> `conv(x, w, b) residual r`, in either order of the sum.
 
-    Of two convolutions that are added, the one computed last takes the other as its residual.
+    Of two convolutions that are added, the one computed last takes the other as its residual: the one with more
+    operations in a row before it, whatever the order of the text. So neither branch has to wait for the other.
     """
 
+    def __init__(self, order: Mapping[Operation, tuple[int, int]]):
+        """`order` says how many operations in a row each one ends, and where it stands."""
+        self._order = order
+
     def match(self, op: Operation) -> Site | None:
-        """The convolutions right behind an Add, the later one first; the first that is not refused, if any."""
+        """The convolutions right before an Add, the last one first; the first that is not refused, if any."""
         if not isinstance(op, AddOp):
             return None
         found = [site for index in (0, 1) if (site := find_site(op, index)) and isinstance(site.producer, ConvOp)]
-        if len(found) == 2 and found[0].producer.is_before_in_block(found[1].producer):
-            found.reverse()
+        found.sort(key=lambda site: self._order.get(site.producer, (0, 0)), reverse=True)
         return next((site for site in found if self.refusal(site) is None), found[0] if found else None)
 
     def condition(self, site: Site) -> str | None:
@@ -58,4 +63,13 @@ class FuseResidualPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite `op` in place."""
-        apply_fusions(op, [FuseResidualIntoConv()])
+        apply_fusions(op, [FuseResidualIntoConv(order_of(op))])
+
+
+def order_of(module: ModuleOp) -> dict[Operation, tuple[int, int]]:
+    """For each operation the length of the longest chain that it ends, and its number in the text."""
+    order: dict[Operation, tuple[int, int]] = {}
+    for number, op in enumerate(module.walk()):
+        before = [order[o][0] for v in op.operands if isinstance(o := v.owner, Operation) and o in order]
+        order[op] = max(before, default=0) + 1, number
+    return order

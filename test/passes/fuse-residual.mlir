@@ -41,6 +41,21 @@ func.func @both(%x: tensor<1x4x8x8xf32>) -> tensor<1x4x8x8xf32> {
   func.return %z : tensor<1x4x8x8xf32>
 }
 
+// A shortcut is computed first, though it stands last: it may be, while the branch is.
+// CHECK-LABEL: func.func @shortcut
+// CHECK: %a = nn.conv %x, %w : (
+// CHECK: %s = nn.conv %x, %w : (
+// CHECK: %b = nn.conv %a, %w residual %s : (
+// CHECK-NEXT: func.return %b
+func.func @shortcut(%x: tensor<1x4x8x8xf32>) -> tensor<1x4x8x8xf32> {
+  %w = nn.parameter "w" : tensor<4x4x1x1xf32>
+  %a = nn.conv %x, %w : (tensor<1x4x8x8xf32>, tensor<4x4x1x1xf32>) -> tensor<1x4x8x8xf32>
+  %b = nn.conv %a, %w : (tensor<1x4x8x8xf32>, tensor<4x4x1x1xf32>) -> tensor<1x4x8x8xf32>
+  %s = nn.conv %x, %w : (tensor<1x4x8x8xf32>, tensor<4x4x1x1xf32>) -> tensor<1x4x8x8xf32>
+  %z = nn.add %b, %s : (tensor<1x4x8x8xf32>, tensor<1x4x8x8xf32>) -> tensor<1x4x8x8xf32>
+  func.return %z : tensor<1x4x8x8xf32>
+}
+
 // Where the later one is also read elsewhere, the earlier one takes it.
 // CHECK-LABEL: func.func @later_is_shared
 // CHECK: %b = nn.conv %x, %v : (
