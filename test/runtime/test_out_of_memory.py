@@ -183,6 +183,7 @@ def pool() -> Iterator[Any]:
     except CompileError as e:
         pytest.skip(str(e))
     pool = xp.get_default_memory_pool()
+    gc.collect()  # what an earlier test left would be freed in the course of this one
     pool.free_all_blocks()
     try:
         yield pool
