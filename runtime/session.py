@@ -332,16 +332,11 @@ class Session:
         return f"{FUSE},{rest}" if self._fuse else rest
 
     def _compile(self, shapes: Shapes, branches: Branches) -> Program:
-        program = self._loaded(self._planned_module(shapes, branches))
+        module = self._planned_module(shapes, branches)
         if not self._tune or self._planned:
-            return program
+            return self._loaded(module)
         with self._tuner.kept() as tuner:
-            return tuner.faster(program, lambda streams: self._replanned(program.module, streams))
-
-    def _replanned(self, module: ModuleOp, streams: int) -> Program:
-        module = module.clone()
-        run_passes(module, f"plan-memory{{streams={streams}}}", self._context)
-        return self._loaded(module)
+            return tuner.load(module, self._loaded)
 
     def _loaded(self, module: ModuleOp) -> Program:
         limits = Limits(self.max_bytes, self.max_iterations)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from xdsl.context import Context
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, UnitAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
@@ -22,7 +23,7 @@ from ..dialects.nn.gemm import GemmOp
 from ..dialects.nn.types import Array, dims_of, dtype_of, element_type, is_static, num_bytes, static_dims
 from ..errors import CompileError, OutOfMemoryError
 from ..lowering.tensor_cores import CALL
-from ..passes.plan_memory import STREAMS
+from ..passes.plan_memory import STREAMS, PlanMemoryPass
 from ..rewriting import node_name
 from .frame import Frame, Step
 from .kernels import Attributes, Backend, KernelContext
@@ -92,17 +93,17 @@ class Tuner:
         ops = [op for op in main_function(module).walk() if type(op) in known and not _is_chosen(cast(NNOp, op))]
         self._tune(cast(list[NNOp], ops), self._fastest_algorithm)
 
-    def faster(self, program: Program, replanned: Callable[[int], Program]) -> Program:
-        """`program`, or what is `replanned` of it for branches side by side where that takes less time."""
+    def load(self, module: ModuleOp, load: Callable[[ModuleOp], Program]) -> Program:
+        """What `load` makes of a planned module, or of it with branches side by side where that takes less time."""
+        key = f"{self.precision} {STREAMS} {hashlib.sha256(str(module).encode()).hexdigest()[:24]}"
+        if (chosen := self.cache.get(key)) is not None:
+            return load(side_by_side(module) if chosen == {STREAMS: str(BRANCHES)} else module)
+        program = load(module)
         if not has_branches(program):
             return program
-        text = hashlib.sha256(str(program.module).encode()).hexdigest()
-        key = f"{self.precision} {STREAMS} {text[:24]}"
-        if (chosen := self.cache.get(key)) is not None:
-            return replanned(BRANCHES) if chosen == {STREAMS: str(BRANCHES)} else program
         self.progress(0, 1, "branches")
         try:
-            other = replanned(BRANCHES)
+            other = load(side_by_side(module))
         except OutOfMemoryError as e:
             LOG.warning("branches are not tried side by side: %s", e)
             return program
@@ -271,6 +272,13 @@ def fragment(op: NNOp, attributes: Attributes) -> tuple[ModuleOp, list[int]]:
     _choose(copy, attributes)
     block.add_ops([copy, ReturnOp(*copy.results)])
     return ModuleOp([func]), [i for i, v in enumerate(values) if is_weight(v)]
+
+
+def side_by_side(module: ModuleOp) -> ModuleOp:
+    """A planned module, planned anew for branches on streams of their own."""
+    module = module.clone()
+    PlanMemoryPass(streams=BRANCHES).apply(Context(), module)
+    return module
 
 
 def describe(op: NNOp) -> str:
