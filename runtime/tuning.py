@@ -41,6 +41,9 @@ CALLS = ("blas", "cudnn:precompiled", "cudnn:runtime", "cuda")
 BRANCHES = 2
 """Streams that are tried for a program of branches: on an H100 more were no faster."""
 
+WORTH_MORE_MEMORY = 0.98
+"""Branches side by side take a larger arena: they must be this much faster."""
+
 METHOD = "4"
 """Changed with the candidates and with how they are timed: choices made otherwise are not used."""
 
@@ -107,10 +110,10 @@ class Tuner:
         except OutOfMemoryError as e:
             LOG.warning("branches are not tried side by side: %s", e)
             return program
-        best = min((program, other), key=self._microseconds)
-        self.cache.put(key, {STREAMS: str(BRANCHES if best is other else 1)})
+        faster = self._microseconds(other) < WORTH_MORE_MEMORY * self._microseconds(program)
+        self.cache.put(key, {STREAMS: str(BRANCHES if faster else 1)})
         self.progress(1, 1, "")
-        return best
+        return other if faster else program
 
     def _microseconds(self, program: Program) -> float:
         """The median time of a run on random data."""
