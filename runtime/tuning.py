@@ -9,18 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, UnitAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Operation
 
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.channels import is_channels_last
 from ..dialects.nn.constant import is_weight
 from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.gemm import GemmOp
-from ..dialects.nn.types import Array, dims_of, dtype_of, element_type, is_static, num_bytes, static_dims
+from ..dialects.nn.types import is_static, num_bytes
 from ..errors import CompileError, OutOfMemoryError
 from ..lowering.tensor_cores import CALL
 from ..passes.plan_memory import STREAMS, PlanMemoryPass
@@ -28,8 +27,9 @@ from ..rewriting import node_name
 from .frame import Frame, Step
 from .kernels import Attributes, Backend, KernelContext
 from .program import Program
-from .reference import evaluate, main_function
+from .reference import main_function
 from .side_by_side import has_branches
+from .timing import Timing, no_parameters, random_array
 from .tolerance import RELATIVE_L2, relative_l2
 from .tuning_cache import TuningCache
 
@@ -47,22 +47,12 @@ WORTH_MORE_MEMORY = 0.98
 METHOD = "4"
 """Changed with the candidates and with how they are timed: choices made otherwise are not used."""
 
-COLD_BYTES = 96 << 20
-"""Weights come from memory in a network, not from the cache: they are rotated among copies of this size together."""
-
-MOST_COPIES = 16
-
 Progress = Callable[[int, int, str], None]
 """`progress(done, all, what)`"""
 
 
 def silent(done: int, total: int, what: str) -> None:
     """Tells nobody."""
-
-
-def no_parameters(name: str) -> Array:
-    """A fragment has arguments only."""
-    raise KeyError(name)
 
 
 @dataclass
@@ -119,7 +109,7 @@ class Tuner:
         """The median time of a run on random data."""
         assert self.backend.elapsed is not None
         rng = self.backend.xp.random.default_rng(0)
-        inputs = [_random(rng, argument) for argument in program.func.args]
+        inputs = [random_array(rng, argument) for argument in program.func.args]
         program.run(inputs)
         return self.backend.elapsed(lambda: [*program.run(inputs)].clear(), 20)
 
@@ -201,68 +191,6 @@ class Tuner:
             # Some kernels (Winograd's in f16) are fast and far off.
             if relative_l2(timing.result(), truth, frame.xp) <= RELATIVE_L2[self.precision] / 2:
                 yield attributes, microseconds
-
-
-class Timing:
-    """Times a frame's calls on random data, in a captured graph of several launches with weights that rotate."""
-
-    def __init__(self, func: FuncOp, frame: Frame, weights: Sequence[int]):
-        """`weights` are the arguments that a network would read from memory; what only they need runs once."""
-        assert frame.backend.capture is not None and frame.backend.elapsed is not None
-        self.neighbour = frame.backend.neighbour()
-        self.func, self.frame, self.capture, self.elapsed = func, frame, frame.backend.capture, frame.backend.elapsed
-        rng = frame.xp.random.default_rng(0)
-        arguments = list(frame.program.plan.block.args)
-        frame.bring([_random(rng, a) for a in arguments])
-        rotating = [arguments[i] for i in weights]
-        size = sum(num_bytes(w.type) or 0 for w in rotating)
-        copies = min(MOST_COPIES, max(1, COLD_BYTES // max(size, 1)))
-        self.weights = [{w: _random(rng, w) for w in rotating} for _ in range(copies)]
-        self._fill(0)
-        fixed: set[SSAValue] = set(rotating)
-        self.steps: list[Step] = []
-        for step in frame.steps:
-            if all(v in fixed or v in frame.program.fixed for v in step.op.operands):
-                fixed.update(step.op.results)
-            else:
-                self.steps.append(step)
-
-    def truth(self) -> Array:
-        """The frame's result in float64, by the ops' own meaning, for the first weights."""
-        frame = self.frame
-        arrays = [frame.arrays[a].astype(np.float64) for a in frame.program.plan.block.args]
-        (result,) = evaluate(self.func, arrays, no_parameters, frame.xp, wide=True)
-        return result
-
-    def result(self) -> Array:
-        """What the frame computes now, for the weights it has now."""
-        self.frame.run_steps()
-        return self.frame.arrays[self.frame.returned[0]]
-
-    def microseconds(self, repeats: int = 5) -> float:
-        """The median time of one run of the frame."""
-        launches = max(len(self.weights), 8)
-        self.frame.run_steps()
-        taken = self.elapsed(self.capture(lambda: self._run(launches)), repeats) / launches
-        self._fill(0)
-        return taken
-
-    def _run(self, launches: int) -> None:
-        for n in range(launches):
-            self._fill(n % len(self.weights))
-            for step in self.steps:
-                step.kernel(step.outs, step.ins)
-            # What does not let the next kernel start early is slower in a network than alone.
-            self.neighbour()
-
-    def _fill(self, n: int) -> None:
-        for value, array in self.weights[n].items():
-            self.frame.fill(value, array)
-
-
-def _random(rng: Any, value: SSAValue) -> Array:
-    dims, dtype = static_dims(dims_of(value.type)), dtype_of(element_type(value.type))
-    return (rng.standard_normal(dims, dtype=np.float32) * np.float32(0.1)).astype(dtype)
 
 
 def fragment(op: NNOp, attributes: Attributes) -> tuple[ModuleOp, list[int]]:
