@@ -33,6 +33,9 @@ MOST_WORK = 10**9
 """Floating-point operations that the kernel's small tiles do in about 5 us; a library's larger ones are faster."""
 
 
+MOST_ELEMENTS = 1 << 31
+"""The kernel says by 32 bits where elements lie."""
+
 FEW_FILTERS, LITTLE_K = 64, 1024
 """Filters, and bytes of each, that stay in shared memory: then any number of positions is better than by a library."""
 
@@ -57,6 +60,8 @@ class LowerConvToCuda(TensorCoreLowering):
             return f"it has {len(x) - 2} spatial dim(s) and {integer(op.group)} group(s)"
         if None in (*x, *w) or 0 in (*x, *w):
             return "its dims are not known, or 0"
+        if max(prod(static_dims(x)), prod(static_dims(dims_of(op.result.type)))) >= MOST_ELEMENTS:
+            return f"{MOST_ELEMENTS} elements are too many for the kernel's numbers"
         if _stays_in_shared_memory(op):
             return refuse_by_choice(op)
         return refuse_by_size(op, prod(static_dims(dims_of(op.result.type))[:3]), w[0] or 0, prod(static_dims(w[1:])))

@@ -138,3 +138,12 @@ func.func @work(%x: tensor<1x31x31x512xf16>, %y: tensor<1x32x31x512xf16>, %w: te
   %b = nn.conv %y, %w layout = "nhwc" : (tensor<1x32x31x512xf16>, tensor<1008x1x1x512xf16>) -> tensor<1x32x31x1008xf16> loc("long")
   func.return %a, %b : tensor<1x31x31x1008xf16>, tensor<1x32x31x1008xf16>
 }
+
+// Few filters of few channels, but more elements than 32 bits count.
+// CHECK-LABEL: func.func @elements
+// CHECK-NOT: cuda.conv
+// REMARK: remark: large not lowered: 2147483648 elements are too many for the kernel's numbers
+func.func @elements(%x: tensor<4194304x8x8x8xf16>, %w: tensor<8x1x1x8xf16>) -> tensor<4194304x8x8x8xf16> {
+  %y = nn.conv %x, %w layout = "nhwc" : (tensor<4194304x8x8x8xf16>, tensor<8x1x1x8xf16>) -> tensor<4194304x8x8x8xf16> loc("large")
+  func.return %y : tensor<4194304x8x8x8xf16>
+}

@@ -111,3 +111,13 @@ def test_what_has_no_kernel_is_refused() -> None:
     (op,) = (o for o in main_function(module).walk() if isinstance(o, CudaConvOp))
     with pytest.raises(CompileError, match="channels that are multiples of 4 and filters that are multiples of 8"):
         check(op)
+
+
+def test_too_many_elements_are_refused() -> None:
+    """Offsets are of 32 bits."""
+    text = TEXT.replace("1x8x8x", "4194304x8x8x").replace("FILTERS", "%w").replace("BIAS", "%c")
+    text = text.replace("FIELDS", "").replace("MORE", "").replace("RESULTS", "tensor<4194304x8x8x32xf16>")
+    module = Parser(new_context(), text).parse_module()
+    (op,) = (o for o in main_function(module).walk() if isinstance(o, CudaConvOp))
+    with pytest.raises(CompileError, match=r"^%y: cuda.conv has no kernel for 2\^31 elements or more$"):
+        check(op)

@@ -104,6 +104,8 @@ def check(op: CudaConvOp) -> tuple[int, str]:
     if per_chunk == 0 or activation is None:
         what = x.dtype if per_chunk == 0 else str(op.activation)
         raise CompileError(f"{op.name} has no kernel for {what}", node_name(op))
+    if max(prod(x.dims), prod(tensor_of(op.result).dims)) >= 1 << 31:
+        raise CompileError(f"{op.name} has no kernel for 2^31 elements or more", node_name(op))
     if x.dims[3] % 4 or w.dims[0] % per_chunk:
         raise CompileError(
             f"{op.name} needs channels that are multiples of 4 and filters that are multiples of {per_chunk}",
