@@ -6,6 +6,7 @@ are those of one stream, whatever plan the text holds.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ AWAY = 0.3
 """What it costs a step to wait for one on another stream, in steps: a kernel behind another on one starts early."""
 
 Hazards = Sequence[set[int]]
-"""For each step those before it that it must wait for."""
+"""For each step those before it that it must wait for, less those that these have waited for."""
 
 
 def run_side_by_side(frame: Frame, streams: int) -> None:
@@ -71,19 +72,53 @@ def has_branches(program: Program) -> bool:
 def hazards_of(steps: Sequence[Step], backend: Backend) -> Hazards:
     """What keeps steps in order: memory, and for calls of libraries the workspace that they share."""
     found: list[set[int]] = []
-    spans = [(_spans(s.ins, backend), _spans(s.outs, backend)) for s in steps]
-    shares = -1
-    for n, (reads, writes) in enumerate(spans):
-        before = {
-            at
-            for at, (others_reads, others_writes) in enumerate(spans[:n])
-            if _meet(reads, others_writes) or _meet(writes, others_writes) or _meet(writes, others_reads)
-        }
-        if type(steps[n].op) not in backend.relocatable:
-            before |= {shares} - {-1}
+    memory, shares = _Memory(), -1
+    for n, step in enumerate(steps):
+        before = set[int]()
+        for array in step.ins:
+            before |= memory.read(n, *_span(array, backend))
+        for array in step.outs:
+            before |= memory.written(n, *_span(array, backend))
+        if type(step.op) not in backend.relocatable:
+            before.add(shares)
             shares = n
-        found.append(before)
+        found.append(before - {n, -1})
     return found
+
+
+class _Memory:
+    """Who wrote each piece of memory last, and who has read it since."""
+
+    def __init__(self) -> None:
+        self._starts = [0]
+        self._users: list[tuple[int, set[int]]] = [(-1, set())]
+
+    def read(self, n: int, start: int, end: int) -> set[int]:
+        """Step `n` reads: who must have written before."""
+        writers = set[int]()
+        for at in range(self._cut(start), self._cut(end)):
+            writer, readers = self._users[at]
+            writers.add(writer)
+            readers.add(n)
+        return writers
+
+    def written(self, n: int, start: int, end: int) -> set[int]:
+        """Step `n` writes: who must have written and read before."""
+        first, last = self._cut(start), self._cut(end)
+        before = set[int]().union(*({writer, *readers} for writer, readers in self._users[first:last]))
+        if first < last:
+            self._starts[first:last], self._users[first:last] = [start], [(n, set())]
+        return before
+
+    def _cut(self, address: int) -> int:
+        """The number of the piece that starts at `address`, from now on."""
+        at = bisect_right(self._starts, address) - 1
+        if self._starts[at] == address:
+            return at
+        writer, readers = self._users[at]
+        self._starts.insert(at + 1, address)
+        self._users.insert(at + 1, (writer, set(readers)))
+        return at + 1
 
 
 def assigned(hazards: Hazards, streams: int) -> list[int]:
@@ -104,10 +139,6 @@ def assigned(hazards: Hazards, streams: int) -> list[int]:
     return chosen
 
 
-def _spans(arrays: Sequence[Array], backend: Backend) -> list[tuple[int, int]]:
-    starts = [(backend.address(a), a.nbytes) for a in arrays if a is not None and a.nbytes]
-    return [(start, start + size) for start, size in starts]
-
-
-def _meet(some: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> bool:
-    return any(a < d and c < b for a, b in some for c, d in others)
+def _span(array: Array, backend: Backend) -> tuple[int, int]:
+    start = backend.address(array) if array.nbytes else 0
+    return start, start + array.nbytes

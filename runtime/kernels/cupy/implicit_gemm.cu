@@ -2,8 +2,9 @@
 // filter, k = (row, column, channel) of the kernel; A[m, k] is x where position m sees it through k, 0 outside of it.
 //
 // A block computes BM positions by BN filters of 128 bytes of k (a unit) at a time, from STAGES units in shared memory,
-// by WARPS_M x WARPS_N warps, which take AT_ONCE of a unit's four steps from there before they multiply. SPLIT blocks of a cluster share the units of a tile; each ends up with BM / SPLIT rows of
-// it, to which all send their parts, and waits for these alone: a barrier of the cluster takes half a microsecond more.
+// by WARPS_M x WARPS_N warps, which take AT_ONCE of a unit's four steps from there before they multiply. SPLIT blocks of
+// a cluster share the units of a tile; each ends up with BM / SPLIT rows of it, to which all send their parts, and waits
+// for these alone: a barrier of the cluster takes half a microsecond more.
 //
 // The kernel may start before the one before it ends: weights (EARLY) are loaded at once, all else after the wait.
 // Macros: NAME, TYPE, MMA, ROUND, ACTIVATE, PIECE, and those above. It stands behind tensor_core.cu.
@@ -17,7 +18,7 @@ constexpr int ITEMS = (OWN_ROWS * PER_ROW + THREADS - 1) / THREADS;
 #if SPLIT > 1
 #define CLUSTER __cluster_dims__(SPLIT, 1, 1)
 
-// Opens `mail`, which will have received all parts of this block's rows; in_place() returns once all blocks have done so.
+// Opens `mail`, which counts the parts of this block's rows as they come; in_place() returns once all blocks have one.
 __device__ __forceinline__ void open_mail(u32 mail) {
   if (threadIdx.x == 0) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(mail) : "memory");
