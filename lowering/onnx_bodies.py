@@ -105,11 +105,9 @@ class BodyImporter(GraphImporter):
         owner = outer.owner
         if isinstance(owner, ConstantOp | ParameterOp):
             copy = owner.clone()
-            copy.location = owner.location
             self.block.add_op(copy)
-            inner: SSAValue = copy.results[0]
-        else:
-            inner = self.block.insert_arg(outer.type, len(self.block.args))
-            self.captures.append(outer)
+            return copy.results[0]
+        inner = self.block.insert_arg(outer.type, len(self.block.args))
+        self.captures.append(outer)
         inner.name_hint = outer.name_hint
         return inner

@@ -71,7 +71,6 @@ class Narrowing:
             return None
         for result, type_ in zip(new.results, types, strict=True):
             result._type = type_
-        new.location = op.location
         op.parent.insert_op_before(new, op)
         return new
 

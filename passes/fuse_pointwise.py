@@ -181,9 +181,7 @@ class Body:
             return
         for value in op.operands:
             self.read(value)
-        new = op.clone(value_mapper=self.values)
-        new.location = op.location
-        self.block.add_op(new)
+        self.block.add_op(op.clone(value_mapper=self.values))
 
     def read(self, value: SSAValue) -> SSAValue:
         """What stands for `value` inside: what was computed there, a scalar of its own, or an argument."""

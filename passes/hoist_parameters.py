@@ -136,8 +136,6 @@ class Hoist:
             copy = op.clone(value_mapper=dict(self.clones))
             for old, new in zip(op.results, copy.results, strict=True):
                 self.clones[old] = new
-                new.name_hint = old.name_hint
-            copy.location = op.location
             if anchor is None:
                 self.block.add_op(copy)
             else:

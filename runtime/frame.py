@@ -159,9 +159,13 @@ class Frame:
         return self.xp.array(self.xp.asarray(array))
 
     def _is_given(self, value: SSAValue, index: int) -> bool:
-        """Whether a returned value is handed out as it is. What a sequence holds may be in others too, or an input."""
-        own = value not in self.returned[:index] and value not in self.program.plan.offset and self._is_computed(value)
-        return own and is_tensor(value.type)
+        """Whether a returned value is handed out as it is.
+
+        What a sequence holds may be in others too, or an input: that is nobody's to write, but a caller's to own.
+        """
+        if not is_tensor(value.type):
+            return self.root is not self
+        return value not in self.returned[:index] and value not in self.program.plan.offset and self._is_computed(value)
 
     def release(self) -> None:
         """Forget what this call brought."""

@@ -57,6 +57,7 @@ from .logic import (
 )
 from .loop import LoopOp
 from .lp_pool import GlobalLpPoolOp, LpPoolOp
+from .max_roi_pool import MaxRoiPoolOp
 from .non_max_suppression import NonMaxSuppressionOp
 from .norm import BatchNormalizationOp, InstanceNormalizationOp, LayerNormalizationOp, LRNOp
 from .optional import OptionalGetElementOp, OptionalHasElementOp, OptionalOp
@@ -292,6 +293,7 @@ NN = Dialect(
         AffineGridOp,
         GridSampleOp,
         RoiAlignOp,
+        MaxRoiPoolOp,
         NonMaxSuppressionOp,
         DeformConvOp,
         PadOp,

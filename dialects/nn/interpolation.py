@@ -52,6 +52,8 @@ def _pytorch_half_pixel(x: Array, axis: Axis) -> Array:
 
 
 def _align_corners(x: Array, axis: Axis) -> Array:
+    # onnx's backend cases divide by the size before it is rounded; ONNX Runtime and torch by the rounded one. The two
+    # differ where a scale gives no whole size (torch's interpolate of a scale_factor without recompute_scale_factor).
     return x * Float(axis.old - 1) / (axis.width - Float(1)) if axis.new > 1 else np.zeros_like(x)
 
 

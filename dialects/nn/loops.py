@@ -76,7 +76,7 @@ def import_body(
             raise
         except CompileError as e:  # the sizes of the first run may be special: an empty list that grows
             loose = [_loosened(t) if argument <= n < argument + count else t for n, t in enumerate(types)]
-            if failed is not None or loose == types:
+            if loose == types:
                 raise failed or e from None
             failed, types = e, loose
             continue

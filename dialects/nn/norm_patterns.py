@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
+from typing import cast
 
 from xdsl.ir import Operation, SSAValue
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern
@@ -10,8 +13,8 @@ from xdsl.pattern_rewriter import PatternRewriter, RewritePattern
 from ...rewriting import count_uses, recognise
 from .base import integer
 from .constant import constant_array, is_weight
-from .elementwise import AddOp, DivOp, MulOp, SubOp
-from .gate_patterns import constant_number
+from .elementwise import AddOp, DivOp, MulOp, PowOp, SubOp
+from .gate_patterns import Product, constant_number
 from .norm import LayerNormalizationOp
 from .reduce import ReduceMeanOp
 from .types import dims_of, element_type, is_float, normalize_axis
@@ -28,6 +31,15 @@ class Mean:
 
 
 @dataclass(frozen=True)
+class Power:
+    """`base ** exponent`, computed by `ops` in their order, whose results nothing else reads."""
+
+    base: SSAValue
+    exponent: float
+    ops: tuple[Operation, ...] = ()
+
+
+@dataclass(frozen=True)
 class Standardized:
     """`(x - mean) / sqrt(variance + epsilon)` over the dims from `axis` on, computed by `ops` in their order."""
 
@@ -40,21 +52,27 @@ class Standardized:
 class FuseLayerNormalization(RewritePattern):
     """`d / sqrt(mean(d * d) + epsilon) * scale` with `d = x - mean(x)` -> `layer_normalization(x, scale)`
 
-    In any order, where nothing else reads the parts and `scale` is a weight of the normalised dims.
+    In any order, by a division or by a product with a reciprocal, where nothing else reads the parts and `scale` is a
+    weight of the normalised dims.
     """
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter, /) -> None:
         """See the class."""
         if not isinstance(op, MulOp) or not is_float(element_type(op.result.type)):
             return
-        for value, scale in ((op.a, op.b), (op.b, op.a)):
-            found = standardized(value) if value.type == op.result.type else None
-            if found is None or dims_of(scale.type) != dims_of(found.x.type)[found.axis :] or not is_weight(scale):
-                continue
-            axis = found.axis - len(dims_of(found.x.type))
-            new = LayerNormalizationOp(found.x, scale, axis=axis, epsilon=found.epsilon, result_types=[op.result.type])
-            recognise(rewriter, op, new, found.ops)
+        whole = Product()
+        whole.multiply(op.result)
+        if whole.scale != 1 or len(whole.factors) > 3:
             return
+        for *factors, scale in permutations(whole.factors):
+            found = standardized(factors) if is_weight(scale) else None
+            if found is None or found.x.type != op.result.type:
+                continue
+            if dims_of(scale.type) == (dims := dims_of(found.x.type))[found.axis :]:
+                axis, types = found.axis - len(dims), [op.result.type]
+                new = LayerNormalizationOp(found.x, scale, axis=axis, epsilon=found.epsilon, result_types=types)
+                recognise(rewriter, op, new, (*found.ops, *reversed(whole.ops[1:])))
+                return
 
 
 class BiasOfLayerNormalization(RewritePattern):
@@ -79,29 +97,20 @@ class BiasOfLayerNormalization(RewritePattern):
                 return
 
 
-def standardized(value: SSAValue) -> Standardized | None:
-    """How `value` is standardised, if it is: by a division or by a product with a reciprocal."""
-    op = value.owner
-    if not value.has_one_use():
-        return None
-    if isinstance(op, DivOp):
-        return standardized_by(op.a, op.b, (op,))
-    if not isinstance(op, MulOp):
-        return None
-    for centred, inverse in ((op.a, op.b), (op.b, op.a)):
-        if isinstance(inverse.owner, ReciprocalOp) and inverse.has_one_use():
-            return standardized_by(centred, inverse.owner.x, (inverse.owner, op))
-    return None
+def standardized(factors: Sequence[SSAValue]) -> Standardized | None:
+    """What `factors` standardise together: one that is a division, or what is centred and a reciprocal root."""
+    if len(factors) == 1 and isinstance(op := factors[0].owner, DivOp) and factors[0].has_one_use():
+        return standardized_by(op.a, power_of(op.b), 0.5, (op,))
+    return standardized_by(factors[0], power_of(factors[1]), -0.5, ()) if len(factors) == 2 else None
 
 
-def standardized_by(centred: SSAValue, deviation: SSAValue, ops: tuple[Operation, ...]) -> Standardized | None:
-    """`centred / deviation`, computed by `ops`, where `deviation` is that of what is centred."""
-    difference, root = centred.owner, deviation.owner
-    if not isinstance(difference, SubOp) or not isinstance(root, SqrtOp) or not deviation.has_one_use():
+def standardized_by(centred: SSAValue, root: Power, exponent: float, ops: tuple[Operation, ...]) -> Standardized | None:
+    """`centred` and the `root` of its variance, of that exponent, joined by `ops`."""
+    difference, total = centred.owner, root.base.owner
+    if not isinstance(difference, SubOp) or not isinstance(total, AddOp) or root.exponent != exponent:
         return None
     mean = mean_of(difference.b)
-    total = root.x.owner
-    if mean is None or mean.x != difference.a or not isinstance(total, AddOp) or not root.x.has_one_use():
+    if mean is None or mean.x != difference.a or not root.base.has_one_use():
         return None
     for variance, epsilon in ((total.a, total.b), (total.b, total.a)):
         squares, value_of_epsilon = mean_of(variance), constant_number(epsilon)
@@ -109,9 +118,36 @@ def standardized_by(centred: SSAValue, deviation: SSAValue, ops: tuple[Operation
             continue
         others = square_of(squares.x, difference)
         if others is not None and total.result.type == variance.type:
-            inner = (mean.op, *others, squares.op, total, root)
+            inner = (mean.op, *others, squares.op, total, *root.ops)
             return Standardized(mean.x, mean.axis, value_of_epsilon, (*inner, *ops))
     return None
+
+
+def power_of(value: SSAValue) -> Power:
+    """`value` as a power of what roots, reciprocals and powers with constant exponents compute it from."""
+    exponent, ops = 1.0, list[Operation]()
+    while value.has_one_use() and (step := _power_step(value)) is not None:
+        ops.append(cast(Operation, value.owner))
+        value, factor = step
+        exponent *= factor
+    return Power(value, exponent, tuple(reversed(ops)))
+
+
+def _power_step(value: SSAValue) -> tuple[SSAValue, float] | None:
+    """The operand, of the same type, of which `value` is a power, and the exponent."""
+    base, exponent = value, None
+    match op := value.owner:
+        case SqrtOp():
+            base, exponent = op.x, 0.5
+        case ReciprocalOp():
+            base, exponent = op.x, -1.0
+        case DivOp() if constant_number(op.a) == 1:
+            base, exponent = op.b, -1.0
+        case PowOp():
+            base, exponent = op.a, constant_number(op.b)
+        case _:
+            pass
+    return None if exponent is None or base.type != value.type else (base, exponent)
 
 
 def mean_of(value: SSAValue) -> Mean | None:

@@ -23,17 +23,8 @@ def inline_block(block: Block, arguments: Sequence[SSAValue], before: Operation)
         if op.has_trait(IsTerminator):
             return [mapping[v] for v in op.operands]
         copy = op.clone(mapping)
-        copy_locations(op, copy)
-        for old, new in zip(op.results, copy.results, strict=True):
-            new.name_hint = old.name_hint
         before.parent.insert_op_before(copy, before)
     raise CompileError("a block has no terminator")
-
-
-def copy_locations(op: Operation, copy: Operation) -> None:
-    """Give a clone, and what is in it, the locations of the original: cloning drops them."""
-    for old, new in zip(op.walk(), copy.walk(), strict=True):
-        new.location = old.location
 
 
 def inline_constants(op: RegionOp) -> bool:
@@ -45,8 +36,6 @@ def inline_constants(op: RegionOp) -> bool:
             owner = op.operands[operand].owner
             if isinstance(owner, ConstantOp | ParameterOp) and argument.first_use is not None:
                 copy = owner.clone()
-                copy.location = owner.location
-                copy.results[0].name_hint = owner.results[0].name_hint
                 if (first := block.first_op) is None:
                     block.add_op(copy)
                 else:

@@ -15,7 +15,7 @@ from .base import AnyTensor, Onnx, OnnxNode, integer
 from .constant import MAX_INTS, constant_array
 from .containers import BYTES_PER_ELEMENT, ContainerOp, Operand, ranked
 from .sequence import Arrays, element_types_of, sequence_type
-from .shape import as_ints
+from .shape import ConstantOfShapeOp, as_ints
 from .types import Abstract, Array, Dims, dims_of, element_type, normalize_axis, tensor
 from .value_types import SequenceType, scalar_type
 
@@ -79,7 +79,7 @@ class SplitToSequenceOp(ContainerOp):
         if split is None:
             size = 1
         elif value is None:
-            size = None
+            size = _filled_with(self.split)
         elif value.ndim == 1 and x.dims[axis] is None:
             size = _all_equal(as_ints(value))
         else:
@@ -144,6 +144,12 @@ class SplitToSequenceOp(ContainerOp):
         x = operands[0]
         count = count_pieces(operands[1] if len(operands) > 1 else None, x.shape[integer(self.axis)])
         return int(x.nbytes) + count * BYTES_PER_ELEMENT
+
+
+def _filled_with(split: SSAValue | None) -> int | None:
+    """The one number that a vector of any length repeats; None where it is not such a one."""
+    op = split.owner if split is not None and len(dims_of(split.type)) == 1 else None
+    return int(op.value.value.data) if isinstance(op, ConstantOfShapeOp) else None
 
 
 def _all_equal(sizes: Sequence[int]) -> int | None:

@@ -265,7 +265,13 @@ def layer_norm(g: Any) -> None:
     d = g.node("Sub", [x, mean(x)])
     squared = g.node("Pow", [d, g.constant(2.0)]) if g.chance() else g.node("Mul", [d, d])
     root = g.node("Sqrt", [g.node("Add", [mean(squared), g.constant(1e-2)])])
-    y = in_any_order(g, "Mul", g.node("Div", [d, root]), scale)
+    if g.chance():
+        y = in_any_order(g, "Mul", g.node("Div", [d, root]), scale)
+    else:
+        one = g.constant(1.0)
+        inverse = g.node("Reciprocal", [root]) if g.chance() else g.node("Div", [one, root])
+        first = g.choice([d, scale])
+        y = in_any_order(g, "Mul", in_any_order(g, "Mul", inverse, first), scale if first is d else d)
     g.emit(in_any_order(g, "Add", y, bias), shape)
 
 

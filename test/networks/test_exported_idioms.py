@@ -119,6 +119,22 @@ IDIOMS = {
         "nn.matmul nn.add nn.layer_normalization nn.matmul",
         "tanh",
     ),
+    **{
+        f"LayerNorm times a reciprocal root: {name}": Idiom(
+            f"""g (float[N,5,8] x, float[8] s, float[8] b, float[8,9] w) => (float[N,5,9] z)
+            {{ one = Constant<value = float {{1.0}}>()  eps = Constant<value = float {{0.00001}}>()
+              h = Constant<value = float {{-0.5}}>()
+              m = ReduceMean<axes=[-1]>(x)  d = Sub(x, m)  p = Mul(d, d)  v = ReduceMean<axes=[-1]>(p)
+              e = Add(v, eps)  {spelled}  l = Add(n, b)  y = MatMul(l, w)  z = Relu(y) }}""",
+            "nn.layer_normalization nn.matmul",
+            "relu",
+        )
+        for name, spelled in {
+            "Reciprocal(Sqrt), times the scale first": "q = Sqrt(e)  i = Reciprocal(q)  k = Mul(i, s)  n = Mul(d, k)",
+            "Div(1, Sqrt)": "q = Sqrt(e)  i = Div(one, q)  k = Mul(d, i)  n = Mul(s, k)",
+            "Pow(-0.5), times what is centred last": "i = Pow(e, h)  k = Mul(s, i)  n = Mul(k, d)",
+        }.items()
+    },
     "keras: MatMul, Add, ReLU": Idiom(
         """g (float[N,7] x, float[7,9] w, float[9] b, float[9,4] w1, float[4] b1) => (float[N,4] z)
         { y = MatMul(x, w)  a = Add(y, b)  r = Relu(a)  y1 = MatMul(r, w1)  z = Add(y1, b1) }""",

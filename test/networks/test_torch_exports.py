@@ -52,6 +52,7 @@ NETWORKS: dict[str, int] = {
 DETECTORS: dict[str, tuple[int, str]] = {
     "fasterrcnn_mobilenet_v3_large_320_fpn": (160, "box_score_thresh"),
     "retinanet_resnet50_fpn": (96, "score_thresh"),
+    "fcos_resnet50_fpn": (96, "score_thresh"),
 }
 """Networks whose results are as many as they find, one image at a time: the side to which they scale it, and the option
 that says how sure they must be."""

@@ -124,6 +124,10 @@ CASES: dict[str, Case] = {
     "nonzero": of_vectors(lambda x: (x > 0).nonzero()),
     "topk and sort": of_vectors(lambda x: (*x.topk(3, dim=1), *x.sort(dim=1, descending=True))),
     "unique": Case(lambda x: torch.unique(x), [below(6, 4, 5)], [(0,)], [[below(6, 3, 5)]]),
+    "repeat_interleave": Case(
+        lambda x, n: x.repeat_interleave(n, 0), [normal(4, 5), torch.tensor([1, 0, 3, 2])], [(0,), (0,)],
+        [[normal(3, 5), torch.tensor([2, 1, 0])]],
+    ),
     "cumsum": of_vectors(lambda x: x.cumsum(1)),
     "norms": of_vectors(lambda x: (x.norm(dim=1), F.normalize(x, dim=1), x.std(1), x.logsumexp(1), x.prod(1))),
     "pixel_shuffle": Case(nn.PixelShuffle(2), [normal(2, 8, 3, 4)], WHOLE, [[normal(1, 8, 5, 2)]]),

@@ -1,11 +1,12 @@
 // RUN: fuse-opt %s -p canonicalize | filecheck %s
+// RUN: fuse-opt %s -p canonicalize --print-debuginfo | filecheck %s --check-prefix=LOC
 
 // What is rewritten in ops with bodies.
 
 // A captured constant or parameter goes into the bodies that read it, and folds there.
 func.func @constants(%c: tensor<i1>, %x: tensor<2xf32>) -> tensor<2xf32> {
   %one = nn.constant 1.0 : f32 as tensor<f32>
-  %w = nn.parameter "w" : tensor<2xf32>
+  %w = nn.parameter "w" : tensor<2xf32> loc("weight")
   %r = nn.if cond %c : tensor<i1> then captures (%a = %x : tensor<2xf32>, %k = %one : tensor<f32>, %p = %w : tensor<2xf32>) {
     %two = nn.add %k, %k : tensor<f32>
     %v = nn.mul %a, %two : (tensor<2xf32>, tensor<f32>) -> tensor<2xf32>
@@ -20,6 +21,7 @@ func.func @constants(%c: tensor<i1>, %x: tensor<2xf32>) -> tensor<2xf32> {
 // CHECK-LABEL: @constants
 // CHECK-NEXT:    %r = nn.if cond %c : tensor<i1> then captures (%a = %x : tensor<2xf32>) {
 // CHECK-NEXT:      %w = nn.parameter "w" : tensor<2xf32>
+// LOC:               %w = nn.parameter "w" : tensor<2xf32> loc("weight")
 // CHECK-NEXT:      %two = nn.constant 2.000000e+00 : f32 as tensor<f32>
 // CHECK-NEXT:      %v = nn.mul %a, %two : (tensor<2xf32>, tensor<f32>) -> tensor<2xf32>
 // CHECK-NEXT:      %q = nn.add %v, %w : tensor<2xf32>

@@ -6,12 +6,13 @@
 
 // MODE: mode 'near' of nn.grid_sample is unknown; there are linear, nearest, cubic
 
-func.func @sampling(%x: tensor<1x8x4x4xf32>, %g: tensor<1x?x3x2xf32>, %t: tensor<1x2x3xf32>, %s: tensor<4xi64>, %r: tensor<?x4xf32>, %b: tensor<?xi64>, %bx: tensor<1x5x4xf32>, %sc: tensor<1x3x5xf32>, %one: tensor<1xi64>, %thr: tensor<1xf32>, %w: tensor<3x8x2x2xf32>, %o: tensor<1x8x3x3xf32>, %c: tensor<3xf32>) {
+func.func @sampling(%x: tensor<1x8x4x4xf32>, %g: tensor<1x?x3x2xf32>, %t: tensor<1x2x3xf32>, %s: tensor<4xi64>, %r: tensor<?x4xf32>, %b: tensor<?xi64>, %bx: tensor<1x5x4xf32>, %sc: tensor<1x3x5xf32>, %one: tensor<1xi64>, %thr: tensor<1xf32>, %w: tensor<3x8x2x2xf32>, %o: tensor<1x8x3x3xf32>, %c: tensor<3xf32>, %q: tensor<?x5xf32>) {
   %0 = nn.grid_sample %x, %g mode = "nearest" padding_mode = "border" : (tensor<1x8x4x4xf32>, tensor<1x?x3x2xf32>) -> tensor<1x8x?x3xf32>
   %1 = nn.affine_grid %t, %s align_corners = 1 : (tensor<1x2x3xf32>, tensor<4xi64>) -> tensor<1x?x?x2xf32>
   %2 = nn.roi_align %x, %r, %b output_height = 3 output_width = 2 : (tensor<1x8x4x4xf32>, tensor<?x4xf32>, tensor<?xi64>) -> tensor<?x8x3x2xf32>
   %3 = nn.non_max_suppression %bx, %sc max_output_boxes_per_class %one score_threshold %thr : (tensor<1x5x4xf32>, tensor<1x3x5xf32>, tensor<1xi64>, tensor<1xf32>) -> tensor<?x3xi64>
   %4 = nn.deform_conv %x, %w, %o bias %c : (tensor<1x8x4x4xf32>, tensor<3x8x2x2xf32>, tensor<1x8x3x3xf32>, tensor<3xf32>) -> tensor<1x3x3x3xf32>
+  %5 = nn.max_roi_pool %x, %q pooled_shape [3, 2] spatial_scale = 0.5 : (tensor<1x8x4x4xf32>, tensor<?x5xf32>) -> tensor<?x8x3x2xf32>
   func.return
 }
 
@@ -33,6 +34,7 @@ func.func @moves(%x: tensor<1x8x4x4xf32>, %n: tensor<8xi64>, %s: tensor<2xi64>, 
 // CHECK-NEXT:     %2 = nn.roi_align %x, %r, %b output_height = 3 output_width = 2 : (tensor<1x8x4x4xf32>, tensor<?x4xf32>, tensor<?xi64>) -> tensor<?x8x3x2xf32>
 // CHECK-NEXT:     %3 = nn.non_max_suppression %bx, %sc max_output_boxes_per_class %one score_threshold %thr : (tensor<1x5x4xf32>, tensor<1x3x5xf32>, tensor<1xi64>, tensor<1xf32>) -> tensor<?x3xi64>
 // CHECK-NEXT:     %4 = nn.deform_conv %x, %w, %o bias %c : (tensor<1x8x4x4xf32>, tensor<3x8x2x2xf32>, tensor<1x8x3x3xf32>, tensor<3xf32>) -> tensor<1x3x3x3xf32>
+// CHECK-NEXT:     %5 = nn.max_roi_pool %x, %q pooled_shape [3, 2] spatial_scale = 0.5 : (tensor<1x8x4x4xf32>, tensor<?x5xf32>) -> tensor<?x8x3x2xf32>
 // CHECK-LABEL: func.func @moves
 // CHECK-NEXT:     %0 = nn.depth_to_space %x blocksize = 2 mode = "CRD" : (tensor<1x8x4x4xf32>) -> tensor<1x2x8x8xf32>
 // CHECK-NEXT:     %1 = nn.space_to_depth %x blocksize = 2 : (tensor<1x8x4x4xf32>) -> tensor<1x32x2x2xf32>

@@ -14,6 +14,7 @@ from nnfuse import CompileError, Session, UnsupportedError
 from nnfuse.dialects.nn.loop import LoopOp
 from nnfuse.dialects.nn.types import dims_of
 from nnfuse.lowering.onnx_to_nn import import_model
+from nnfuse.runtime.frame import Frame
 from nnfuse.runtime.reference import main_function
 from nnfuse.tools import fuse_run
 
@@ -190,6 +191,25 @@ def test_of_sequences():
     )
     (y,) = Session(model).run(None, {"x": np.array([1, 2], np.float32), "n": np.array(3)})
     assert y.tolist() == [0, 0, 1, 2, 2, 4]
+
+
+def test_what_a_sequence_holds_is_copied_for_the_caller_only(monkeypatch):
+    """A list that grows in a loop is handed from run to run as it is."""
+    model = model_of(
+        """e = SequenceEmpty ()
+        s = Loop (n, , e) <body = b (int64 k, bool go, l) => (go2, l2) {
+            go2 = Identity(go) f = Cast <to = 1> (k) h = Mul(x, f) l2 = SequenceInsert(l, h)
+        }>""",
+        "(float[2] x, int64 n) => (seq(float[2]) s)",
+    )
+    copied: list[Any] = []
+    copy = Frame._copied
+    monkeypatch.setattr(Frame, "_copied", lambda self, array: (copied.append(array.shape), copy(self, array))[1])
+    session, feeds = Session(model), {"x": np.array([1, 2], np.float32), "n": np.array(9)}
+    (first,) = session.run(None, feeds)
+    assert copied.count((2,)) == 9
+    first[3][:] = 0
+    assert [a.tolist() for a in session.run(None, feeds)[0]] == [[k, 2 * k] for k in range(9)]
 
 
 def test_a_state_that_may_be_absent_before():

@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 from onnx import parser
 
-from nnfuse import CompileError, Session
+from nnfuse import CompileError, Session, UnsupportedError
+from nnfuse.dialects.nn.constant import ConstantOp
+from nnfuse.dialects.nn.if_op import IfOp
 from nnfuse.dialects.nn.types import dims_of
+from nnfuse.lowering import onnx_bodies
 from nnfuse.lowering.onnx_to_nn import import_model
+from nnfuse.passes import inference
+from nnfuse.rewriting import node_name
 from nnfuse.runtime.loading import parse_text
 from nnfuse.runtime.pipelines import new_context
 from nnfuse.runtime.reference import main_function
@@ -130,3 +135,46 @@ def test_constants_around_a_body_are_known_in_it(ort):
     for cond in (True, False):
         feeds = {"x": np.array([[[1], [2], [3]]], np.float32), "c": np.array(cond)}
         np.testing.assert_array_equal(session.run(None, feeds)[0], ort(model, feeds)[0])
+
+
+def test_constants_that_are_copied_into_bodies_keep_their_nodes():
+    model = imported(
+        """g (float[3] x, bool c) => (float[3] y) {
+            [two] k = Constant <value_float = 2.0> ()
+            y = If (c) <
+                then_branch = t () => (p) { p = Mul(x, k) }, else_branch = e () => (q) { q = Sub(x, k) }
+            >
+        }"""
+    )
+    inner = [op for op in import_model(model).walk() if isinstance(op, ConstantOp) and isinstance(op.parent_op(), IfOp)]
+    assert [node_name(op) for op in inner] == ["two", "two"]
+
+
+GROWS = """g (float[1] x, int64 n) => (float[M] y) {
+    [outer] y = Loop (n, , x) <body = b (int64 k, bool go, a) => (go2, a3) {
+        [inner] a2 = Loop (n, , a) <body = d (int64 j, bool on, e) => (on2, e2) {
+            on2 = Identity(on) e2 = Concat <axis = 0> (e, x)
+        }>
+        go2 = Identity(go) a3 = Concat <axis = 0> (a2, x)
+    }>
+}"""
+"""Two loops; types in the inner one are inferred for each attempt at those in the outer one."""
+
+
+def test_the_nodes_that_bodies_may_have_are_limited(monkeypatch):
+    """With their repetitions: the inner body is imported three times, the outer one twice."""
+    monkeypatch.setattr(onnx_bodies, "MAX_NODES", 12)
+    import_model(imported(GROWS))
+    monkeypatch.setattr(onnx_bodies, "MAX_NODES", 11)
+    with pytest.raises(UnsupportedError, match=r"^outer: the graphs in the model's nodes have more than 11 nodes"):
+        import_model(imported(GROWS))
+
+
+def test_the_inference_of_loops_in_loops_is_limited(monkeypatch):
+    """Counted is each operation of a body whenever it is walked: the outer 7 once, the inner 3 three times."""
+    feeds = {"x": np.ones(1, np.float32), "n": np.array(2)}
+    monkeypatch.setattr(inference, "MAX_INFERRED", 16)
+    assert Session(imported(GROWS)).run(None, feeds)[0].shape == (7,)
+    monkeypatch.setattr(inference, "MAX_INFERRED", 15)
+    with pytest.raises(CompileError, match=r"^inner: the types in loops within loops take too long to infer$"):
+        Session(imported(GROWS)).run(None, feeds)

@@ -1,4 +1,4 @@
-"""GridSample AffineGrid RoiAlign NonMaxSuppression DeformConv against ONNX Runtime and their definitions."""
+"""GridSample AffineGrid RoiAlign MaxRoiPool NonMaxSuppression DeformConv against ONNX Runtime and their definitions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from xdsl.utils.test_value import create_ssa_value
 
 from nnfuse.dialects.nn.deform_conv import DeformConvOp
 from nnfuse.dialects.nn.grid import AffineGridOp, GridSampleOp
+from nnfuse.dialects.nn.max_roi_pool import MaxRoiPoolOp
 from nnfuse.dialects.nn.non_max_suppression import NonMaxSuppressionOp
 from nnfuse.dialects.nn.roi_align import RoiAlignOp
 from nnfuse.dialects.nn.types import tensor
@@ -89,6 +90,39 @@ def test_roi_align(check_node, mode, ratio, coordinates):
     x = np.abs(normal(2, 3, 8, 9))
     inputs = [x, rois, np.array([0, 1, 0, 1, 1], np.int64)]
     check_node("RoiAlign", inputs, fields, opset=10 if coordinates is None else 16)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+@pytest.mark.parametrize("pooled", [[3, 2], [1, 1], [5, 4]])
+def test_max_roi_pool(check_node, scale, pooled):
+    """Regions within, of one pixel, with corners between pixels or the wrong way round, partly and wholly outside."""
+    corners = [[1, 2, 6, 7], [3, 3, 3, 3], [1.4, 0.6, 4.6, 6.4], [5, 6, 2, 1], [-4, -2, 3, 20], [30, 30, 40, 40]]
+    rois = np.array([[i % 2, *c] for i, c in enumerate(corners)], np.float32)
+    rois[:, 1:] /= np.float32(scale)
+    fields = {"pooled_shape": pooled, "spatial_scale": scale}
+    (result,) = check_node("MaxRoiPool", [normal(2, 3, 8, 9) - 3, rois], fields, opset=13)
+    assert not result[5].any() and result[:4].all()
+
+
+def test_max_roi_pool_of_halves(check_node):
+    """Corners of .5 are rounded away from 0, and f16 has no other regions than f32."""
+    x, rois = normal(1, 2, 6, 6), np.array([[0, 0.5, 1.5, 2.5, 4.5], [0, -0.5, -1.5, 3.5, 2.5]], np.float32)
+    (wide,) = check_node("MaxRoiPool", [x, rois], {"pooled_shape": [2, 2]}, opset=13)
+    np.testing.assert_array_equal(wide[0, :, 0, 0], x[0, :, 2:4, 1:3].max((1, 2)))
+    np.testing.assert_array_equal(wide[1, :, 1, 1], x[0, :, 1:4, 2:5].max((1, 2)))
+    x, rois = x.astype(np.float16), rois.astype(np.float16)
+    fields = {"pooled_shape": [2, 2]}
+    check_node("MaxRoiPool", [x, rois], fields, opset=13, expected=[wide.astype(np.float16)], against_ort=False)
+
+
+def test_max_roi_pool_of_another_image(check_node):
+    with pytest.raises(CompileError, match="node: image 1 of a region is not within the 1x1x4x4"):
+        check_node(
+            "MaxRoiPool",
+            [normal(1, 1, 4, 4), np.array([[1, 0, 0, 1, 1]], np.float32)],
+            {"pooled_shape": [1, 1]},
+            opset=13,
+        )
 
 
 def test_roi_align_refusals_at_run_time(check_node):
@@ -178,6 +212,8 @@ X, BOXES, SCORES = value(1, 2, 4, 4), value(1, 5, 4), value(1, 3, 5)
         (lambda: AffineGridOp(value(1, 2, 3), value(3, element=i64)), "must have 4 or 5 numbers, not 3"),
         (lambda: RoiAlignOp(X, value(3, 5), value(3, element=i64)), r"rois \[R, 4\]"),
         (lambda: RoiAlignOp(X, value(3, 4), value(2, element=i64)), "one per region, not tensor<2xi64>"),
+        (lambda: MaxRoiPoolOp(X, value(3, 4), pooled_shape=[1, 1]), r"rois \[R, 5\]"),
+        (lambda: MaxRoiPoolOp(X, value(3, 5), pooled_shape=[1, 0]), r"two positive sizes, not \[1, 0\]"),
         (lambda: NonMaxSuppressionOp(BOXES, value(1, 3, 4)), "boxes 1x5x4 do not fit scores 1x3x4"),
         (lambda: NonMaxSuppressionOp(BOXES, SCORES, value(2, element=i64)), "must be one number each"),
         (lambda: DeformConvOp(X, value(3, 2, 2, 2), value(1, 8, 4, 4)), "offset is 1x8x4x4 where 1x8x3x3 is needed"),

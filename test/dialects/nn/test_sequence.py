@@ -9,6 +9,7 @@ import pytest
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
+from nnfuse.errors import CompileError
 from nnfuse.lowering.onnx_to_nn import import_model
 from nnfuse.runtime.parameters import ModelParameters
 from nnfuse.runtime.reference import evaluate, main_function
@@ -164,6 +165,20 @@ def test_unbind(agrees):
 def test_split_into_sizes(agrees, split):
     text = """g (float[N,2] x, int32[K] l) => (seq(float[M,2]) s) { s = SplitToSequence(x, l) }"""
     agrees(text, x=normal(6, 2), l=np.array(split, np.int32))
+
+
+@pytest.mark.parametrize(("size", "dims"), [(1, "K"), (2, "K,L")])
+def test_split_into_any_number_of_equal_sizes(agrees, size, dims):
+    """How many pieces there are is not known before a run; their size is, and so a rank that it decides."""
+    text = f"""g (int64[N] x, float[M] z) => (float[{dims}] y) {{
+        d = Shape(z)  l = ConstantOfShape <value = int64[1] {{{size}}}> (d)  s = SplitToSequence(x, l)
+        i = Constant <value_int=1> ()  e = SequenceAt(s, i)  v = Constant <value_float=2.0> ()  y = Expand(v, e) }}"""
+    x, z = np.arange(1, 3 * size + 1), normal(3)
+    agrees(text, x=x, z=z)
+    with pytest.raises(
+        CompileError, match=rf"^s: size {3 * size} cannot be split into {[size] * 2}$".replace("[", r"\[")
+    ):
+        Session(model_of_text(text)).run(None, {"x": x, "z": z[:2]})
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1])
