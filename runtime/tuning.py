@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -95,15 +96,19 @@ class Tuner:
         if not has_branches(program):
             return program
         self.progress(0, 1, "branches")
+        other = None
         try:
             other = load(side_by_side(module))
+            faster = self._microseconds(other) < WORTH_MORE_MEMORY * self._microseconds(program)
+            self.cache.put(key, {STREAMS: str(BRANCHES if faster else 1)})
+            program = other if faster else program
         except OutOfMemoryError as e:
             LOG.warning("branches are not tried side by side: %s", e)
-            return program
-        faster = self._microseconds(other) < WORTH_MORE_MEMORY * self._microseconds(program)
-        self.cache.put(key, {STREAMS: str(BRANCHES if faster else 1)})
+        del other
+        gc.collect()  # programs and their frames know each other: the arena of one would stay a while
+        self.backend.trim()
         self.progress(1, 1, "")
-        return other if faster else program
+        return program
 
     def _microseconds(self, program: Program) -> float:
         """The median time of a run on random data."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import weakref
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -155,7 +157,8 @@ class Timed:
     """A device on which a run takes what is said for the program's number of streams; it opens any number of them."""
 
     def __init__(self, takes: dict[int, float]):
-        self.takes, self.runs, self.short, self.loaded = takes, list[int](), False, 0
+        self.takes, self.runs, self.short, self.loaded = takes, list[int](), "", 0
+        self.programs: list[weakref.ref[Program]] = []
 
     @property
     def backend(self) -> Any:
@@ -164,11 +167,16 @@ class Timed:
     def load(self, module: ModuleOp) -> Any:
         self.loaded += 1
         program = Program(module, {}.__getitem__, self.backend, {})
-        if self.short and program.plan.streams > 1:
-            raise OutOfMemoryError("the arena does not fit")
+        self.programs.append(weakref.ref(program))
+        streams = program.plan.streams
+        self.check_memory("load", streams)
         run = program.run
-        program.run = lambda inputs: (self.runs.append(program.plan.streams), run(inputs))[1]
+        program.run = lambda inputs: (self.check_memory("run", streams), self.runs.append(streams), run(inputs))[2]
         return program
+
+    def check_memory(self, what: str, streams: int) -> None:
+        if self.short == what and streams > 1:
+            raise OutOfMemoryError("the arena does not fit")
 
     def elapsed(self, launch: Any, repeats: int) -> float:
         launch()
@@ -190,16 +198,21 @@ def test_branches_run_side_by_side_where_that_is_faster(
         timed.runs.clear()
         tuner = timed.tuner(tmp_path)
         with tuner.kept():
-            assert tuner.load(planned(PRODUCTS), timed.load).plan.streams == streams
+            kept = tuner.load(planned(PRODUCTS), timed.load)
+        assert kept.plan.streams == streams
         assert (set(timed.runs), timed.loaded) == (({1, 2}, 2) if measured else (set(), 1))
+        assert [p() for p in timed.programs if p() is not None] == [kept]  # the other's memory is free
+        del kept
+        gc.collect()
 
 
+@pytest.mark.parametrize("when", ["load", "run"])
 def test_one_stream_where_memory_is_short(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(tuning, "has_branches", lambda program: True)
     timed = Timed({1: 5.0})
-    timed.short = True
+    timed.short = when
     assert timed.tuner(tmp_path).load(planned(PRODUCTS), timed.load).plan.streams == 1
     assert caplog.messages == ["branches are not tried side by side: the arena does not fit"]
 
