@@ -12,6 +12,7 @@ from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from ..dialects.cuda import CudaConvOp
+from ..dialects.cuda.conv import MOST_ELEMENTS
 from ..dialects.nn.base import NNOp, integer, number
 from ..dialects.nn.channels import CHANNELS_LAST
 from ..dialects.nn.constant import is_weight
@@ -31,10 +32,6 @@ MOST_TILES = 264
 
 MOST_WORK = 10**9
 """Floating-point operations that the kernel's small tiles do in about 5 us; a library's larger ones are faster."""
-
-
-MOST_ELEMENTS = 1 << 31
-"""The kernel says by 32 bits where elements lie."""
 
 FEW_FILTERS, LITTLE_K = 64, 1024
 """Filters, and bytes of each, that stay in shared memory: then any number of positions is better than by a library."""

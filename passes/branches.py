@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,7 +35,7 @@ class Branches:
 
         One is where everything that reads or writes it is needed for whatever writes the other.
         """
-        defined = [sorted(self._position[o] for v in b if isinstance(o := v.owner, Operation)) for b in buffers]
+        defined = [[self._position[o] for v in b if isinstance(o := v.owner, Operation)] for b in buffers]
         used = [
             _union(1 << at for at in at_) | _union(self._reads.get(v, 0) for v in b)
             for at_, b in zip(defined, buffers, strict=True)
@@ -43,6 +43,15 @@ class Branches:
         begins = [_common([self._needs[at] for at in at_]) for at_ in defined]
         done: Any = np.array([[not use & ~begin for begin in begins] for use in used], bool)
         return ~(done | done.T)
+
+
+def chains(ops: Iterable[Operation], counts: Callable[[Operation], bool] = lambda op: True) -> dict[Operation, int]:
+    """How many of the operations that count are in the longest chain that each one ends; in the order of the text."""
+    lengths: dict[Operation, int] = {}
+    for op in ops:
+        before = [lengths[o] for v in op.operands if isinstance(o := v.owner, Operation) and o in lengths]
+        lengths[op] = max(before, default=0) + counts(op)
+    return lengths
 
 
 def _union(sets: Iterable[int]) -> int:

@@ -15,6 +15,7 @@ from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.elementwise import AddOp
 from ..dialects.nn.types import is_static
 from ..rewriting import apply_fusions
+from .branches import chains
 from .producers import ProducerPattern, Site, find_site, rebuild
 
 
@@ -63,13 +64,5 @@ class FuseResidualPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite `op` in place."""
-        apply_fusions(op, [FuseResidualIntoConv(order_of(op))])
-
-
-def order_of(module: ModuleOp) -> dict[Operation, tuple[int, int]]:
-    """For each operation the length of the longest chain that it ends, and its number in the text."""
-    order: dict[Operation, tuple[int, int]] = {}
-    for number, op in enumerate(module.walk()):
-        before = [order[o][0] for v in op.operands if isinstance(o := v.owner, Operation) and o in order]
-        order[op] = max(before, default=0) + 1, number
-    return order
+        lengths = chains(op.walk())
+        apply_fusions(op, [FuseResidualIntoConv({o: (n, at) for at, (o, n) in enumerate(lengths.items())})])

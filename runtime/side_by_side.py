@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation
 
 from ..dialects.nn.types import Array
+from ..passes.branches import chains
 from .kernels import Backend
 
 if TYPE_CHECKING:
@@ -61,12 +62,8 @@ def has_branches(program: Program) -> bool:
     frame = program.first_frame
     if not frame.capturable or frame.backend.streams is None:
         return False
-    steps = {s.op for s in frame.steps}
-    depth: dict[SSAValue, int] = {}
-    for op in program.plan.lifetimes.ops:
-        below = max((depth.get(v, 0) for v in op.operands), default=0) + (op in steps)
-        depth |= dict.fromkeys(op.results, below)
-    return max(depth.values(), default=0) < len(steps)
+    steps: set[Operation] = {s.op for s in frame.steps}
+    return max(chains(program.plan.lifetimes.ops, steps.__contains__).values(), default=0) < len(steps)
 
 
 def hazards_of(steps: Sequence[Step], backend: Backend) -> Hazards:

@@ -11,6 +11,9 @@ from ..nn.base import integer
 from ..nn.conv import ConvCallOp
 from ..nn.types import Abstract
 
+MOST_ELEMENTS = 1 << 31
+"""An image or result of so many is refused: the kernel says by 32 bits where elements lie."""
+
 
 @irdl_op_definition
 class CudaConvOp(ConvCallOp):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ....dialects.cuda import CudaConvOp
+from ....dialects.cuda.conv import MOST_ELEMENTS
 from ....dialects.nn.base import text
 from ....dialects.nn.constant import is_stored
 from ....dialects.nn.types import Array
@@ -104,7 +105,7 @@ def check(op: CudaConvOp) -> tuple[int, str]:
     if per_chunk == 0 or activation is None:
         what = x.dtype if per_chunk == 0 else str(op.activation)
         raise CompileError(f"{op.name} has no kernel for {what}", node_name(op))
-    if max(prod(x.dims), prod(tensor_of(op.result).dims)) >= 1 << 31:
+    if max(prod(x.dims), prod(tensor_of(op.result).dims)) >= MOST_ELEMENTS:
         raise CompileError(f"{op.name} has no kernel for 2^31 elements or more", node_name(op))
     if x.dims[3] % 4 or w.dims[0] % per_chunk:
         raise CompileError(
