@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from gpu_timing import bytes_moved, capture, cold_time, graph_time, kernel_names, summary, unexpected, warm_time
+from gpu_timing import capture, cold_time, graph_time, kernel_names, summary, unexpected, warm_time
 from onnx import TensorProto, helper, numpy_helper
 from xdsl.ir import Block
 
@@ -31,6 +31,7 @@ from nnfuse.runtime.frame import Frame
 from nnfuse.runtime.kernels import Backend, KernelContext, Scratch, get_backend
 from nnfuse.runtime.kernels.cupy import library
 from nnfuse.runtime.session import Session
+from nnfuse.runtime.timing import bytes_moved
 
 VGG16 = ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3)
 """Filters of the 3x3 convolutions, pad 1, between 2x2 max pools; the input is 3x224x224."""

@@ -27,7 +27,6 @@ import cupy as cp
 import numpy as np
 import torch
 import torchvision
-from gpu_timing import bytes_moved
 from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
@@ -38,6 +37,7 @@ try:
 except ImportError:
     onnxruntime = None
 from nnfuse.runtime.kernels.cupy import library
+from nnfuse.runtime.timing import bytes_moved
 from nnfuse.runtime.tolerance import RELATIVE_L2
 
 Run = Callable[[], Any]
@@ -174,10 +174,9 @@ def times_in_turn(peers: dict[str, Run], streams: dict[str, torch.cuda.Stream]) 
     return {name: median(values) for name, values in found.items()}
 
 
-def relative_error(result: Any, truth: torch.Tensor) -> float:
-    """Relative L2 of a peer's output."""
-    y = (result if isinstance(result, torch.Tensor) else torch.from_dlpack(result)).double()
-    return float((y - truth).norm() / truth.norm())
+def differences(y: torch.Tensor, truth: torch.Tensor) -> tuple[float, float]:
+    """Relative L2 of a peer's output, and the share of images whose largest output is the same."""
+    return float((y.double() - truth).norm() / truth.norm()), float((y.argmax(1) == truth.argmax(1)).double().mean())
 
 
 def measure(name: str, precision: str, batch: int, tune: bool, compile_: bool) -> dict[str, Any]:
@@ -204,7 +203,9 @@ def measure(name: str, precision: str, batch: int, tune: bool, compile_: bool) -
         moved = x.to(DTYPES[precision])
         run, streams["ONNX Runtime"] = onnxruntime_peer(exported(narrow, moved), moved, truth.shape[1])
         peers["ONNX Runtime"] = run
-    row["errors"] = {peer: relative_error(run(), truth) for peer, run in peers.items()}
+    row["errors"], row["same_top1"] = {}, {}
+    for peer, run in peers.items():
+        row["errors"][peer], row["same_top1"][peer] = differences(torch.from_dlpack(run()), truth)
     row["output_std"] = float(truth.std())
     row["times"] = times_in_turn(peers, streams)
     row["bytes_per_second"] = 1e6 * row["bytes"] / row["times"]["nnfuse"]
@@ -222,7 +223,9 @@ def print_row(row: dict[str, Any]) -> None:
         f"  default: {row['default_kernels']}" * bool(row["default_kernels"])
     )
     moved = f"{row['bytes'] / 1e6:.1f} MB at {row['bytes_per_second'] / 1e9:.0f} GB/s"
-    print(f"{where}  {times}  ratio {row['ratio']:.2f}  load {row['load_seconds']:.1f} s  {moved}{notes}", flush=True)
+    top1 = f"same top-1 in {row['same_top1']['nnfuse']:.0%}"
+    loads = f"load {row['load_seconds']:.1f} s"
+    print(f"{where}  {times}  ratio {row['ratio']:.2f}  {top1}  {loads}  {moved}{notes}", flush=True)
 
 
 def print_difference(row: dict[str, Any], earlier: list[dict[str, Any]]) -> None:

@@ -8,9 +8,6 @@ from collections.abc import Callable, Collection, Sequence
 from statistics import median
 from typing import Any
 
-from nnfuse.dialects.nn.base import NNOp
-from nnfuse.dialects.nn.types import num_bytes
-
 L2_FLUSH_BYTES = 160 << 20
 """Written between launches of a cold timing: three times the L2 cache of an H100."""
 
@@ -92,8 +89,3 @@ def summary(names: Sequence[str]) -> str:
     counts = Counter(names)
     ordered = sorted(counts, key=lambda n: (not n.startswith("nnfuse"), n))
     return "\n".join(f"  {counts[n]:4d}  {n[:110]}" for n in ordered)
-
-
-def bytes_moved(*ops: NNOp) -> int:
-    """What the ops read and write by their types."""
-    return sum(num_bytes(v.type) or 0 for op in ops for v in (*op.operands, *op.results))

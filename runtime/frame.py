@@ -218,6 +218,7 @@ class Frame:
         for op in self.program.plan.lifetimes.ops:
             if isinstance(op, NNOp) and not isinstance(op, ConstantOp | ParameterOp) and not self._is_free(op):
                 self._bind_op(op, context)
+        self.backend.finish_binding()
 
     def _is_free(self, op: NNOp) -> bool:
         """Whether nothing has to be done: all results are views, or all operands lie where the result wants them."""

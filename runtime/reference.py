@@ -13,7 +13,7 @@ from xdsl.ir import Block, Operation
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.constant import ParameterOp
 from ..dialects.nn.regions import RegionOp, Runner, run_block
-from ..dialects.nn.types import Array, as_tensor, dims_of, dtype_of, element_of, format_dims, is_float
+from ..dialects.nn.types import Array, as_tensor, dims_of, dtype_of, element_of, format_dims, is_float, num_bytes
 from ..dialects.nn.value_types import arrays_in
 from ..errors import CompileError
 from ..rewriting import node_name
@@ -60,7 +60,12 @@ def evaluate(
     """
     if func.body.block.last_op is None or not isinstance(func.body.block.last_op, ReturnOp):
         raise CompileError(f"func @{func.sym_name.data} does not return")
-    return Evaluator(parameters, xp, wide).run(func.body.block, arguments)
+    results = Evaluator(parameters, xp, wide).run(func.body.block, arguments)
+    return [map_arrays(r, xp.asarray) for r in results]
+
+
+HOST_BYTES = 1 << 16
+"""What ops read and write on the host rather than on a device, where a launch, and compiling it, would take longer."""
 
 
 class Evaluator:
@@ -77,16 +82,18 @@ class Evaluator:
         return run_block(block, [self._widen(a) for a in arguments], self._run_op)
 
     def _run_op(self, op: Operation, operands: Sequence[Any]) -> Sequence[Any]:
-        """The results of one op; HOST operands are brought to NumPy."""
+        """The results of one op, on the host where all is small; HOST operands are brought to NumPy."""
         if isinstance(op, ParameterOp):
-            return (self._widen(self._xp.asarray(checked_parameter(op, self._parameters))),)
+            value = self._widen(checked_parameter(op, self._parameters))
+            return (value if value.nbytes <= HOST_BYTES else self._xp.asarray(value),)
         if not isinstance(op, NNOp):
             raise CompileError(f"'{op.name}' cannot be run", node_name(op))
         host = op.host_operands()
-        values = [map_arrays(v, to_host) if i in host else v for i, v in enumerate(operands)]
+        xp = np if _is_small(op, operands) else self._xp
+        values = [map_arrays(v, to_host if i in host else xp.asarray) for i, v in enumerate(operands)]
         try:
             with np.errstate(all="ignore"):
-                results = self._compute(op, values)
+                results = self._compute(op, xp, values)
         except CompileError as e:
             raise e.at(node_name(op)) from None
         except (ValueError, IndexError, ZeroDivisionError) as e:
@@ -95,18 +102,26 @@ class Evaluator:
         floats = any(_is_float(a) for value in values for a in arrays_in(value))
         return results if floats else [self._widen(r) for r in results]
 
-    def _compute(self, op: NNOp, values: Sequence[Any]) -> Sequence[Any]:
+    def _compute(self, op: NNOp, xp: Any, values: Sequence[Any]) -> Sequence[Any]:
         if not isinstance(op, RegionOp):
-            return op.compute(self._xp, values)
+            return op.compute(xp, values)
 
         def run(body: int, arguments: Sequence[Any]) -> Sequence[Any]:
             self._bodies = count_body(self._bodies, MAX_ITERATIONS)
             return self.run(op.body(body), arguments)
 
-        return [self._widen(r) for r in op.compute(self._xp, values, Runner(run, self.max_bytes))]
+        return [self._widen(r) for r in op.compute(xp, values, Runner(run, self.max_bytes))]
 
     def _widen(self, value: Any) -> Any:
         return map_arrays(value, _widened) if self._wide else value
+
+
+def _is_small(op: NNOp, operands: Sequence[Any]) -> bool:
+    """Whether an op reads and writes little, all of which is on the host."""
+    arrays = [a for value in operands for a in arrays_in(value)]
+    sizes = [*(a.nbytes for a in arrays), *(num_bytes(r.type) for r in op.results)]
+    known = [size for size in sizes if size is not None]
+    return all(type(a) is np.ndarray for a in arrays) and len(known) == len(sizes) and sum(known) <= HOST_BYTES
 
 
 def _widened(array: Array) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
+from ..dialects.nn.base import NNOp
 from ..dialects.nn.types import Array, dims_of, dtype_of, element_type, num_bytes, static_dims
 from .frame import Frame, Step
 from .reference import evaluate
@@ -17,6 +18,11 @@ COLD_BYTES = 96 << 20
 """Weights come from memory in a network, not from the cache: they are rotated among copies of this size together."""
 
 MOST_COPIES = 16
+
+
+def bytes_moved(*ops: NNOp) -> int:
+    """What ops read and write by their types."""
+    return sum(num_bytes(v.type) or 0 for op in ops for v in (*op.operands, *op.results))
 
 
 def no_parameters(name: str) -> Array:
@@ -47,6 +53,11 @@ class Timing:
                 fixed.update(step.op.results)
             else:
                 self.steps.append(step)
+
+    @property
+    def moved(self) -> int:
+        """The bytes that one run reads and writes."""
+        return bytes_moved(*(step.op for step in self.steps))
 
     def truth(self) -> Array:
         """The frame's result in float64, by the ops' own meaning, for the first weights."""

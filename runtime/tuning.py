@@ -42,10 +42,10 @@ CALLS = ("blas", "cudnn:precompiled", "cudnn:runtime", "cuda")
 BRANCHES = 2
 """Streams that are tried for a program of branches: on an H100 more were no faster."""
 
-WORTH_MORE_MEMORY = 0.98
-"""Branches side by side take a larger arena: they must be this much faster."""
+WORTH_MORE = 0.97
+"""What takes more memory than something else, or moves more of it, must be this much faster."""
 
-METHOD = "4"
+METHOD = "5"
 """Changed with the candidates and with how they are timed: choices made otherwise are not used."""
 
 Progress = Callable[[int, int, str], None]
@@ -54,6 +54,20 @@ Progress = Callable[[int, int, str], None]
 
 def silent(done: int, total: int, what: str) -> None:
     """Tells nobody."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """How long a choice takes, and how much it reads and writes."""
+
+    microseconds: float
+    moved: int
+    choice: Attributes
+
+    def is_better(self, other: Timed) -> bool:
+        """Whether it is faster, by as much as what it moves calls for."""
+        more = (self.moved > other.moved) - (self.moved < other.moved)
+        return self.microseconds < other.microseconds * WORTH_MORE**more
 
 
 @dataclass
@@ -99,7 +113,7 @@ class Tuner:
         other = None
         try:
             other = load(side_by_side(module))
-            faster = self._microseconds(other) < WORTH_MORE_MEMORY * self._microseconds(program)
+            faster = self._microseconds(other) < WORTH_MORE * self._microseconds(program)
             self.cache.put(key, {STREAMS: str(BRANCHES if faster else 1)})
             program = other if faster else program
         except OutOfMemoryError as e:
@@ -133,54 +147,50 @@ class Tuner:
         self.progress(len(alike), len(alike), "")
 
     def _fastest_call(self, op: NNOp) -> str:
-        best, fastest, shortage = "", float("inf"), None
+        best, chosen, shortage = None, "", None
         for call in CALLS:
             try:
                 with self.backend.needing("tuning it", node=node_name(op)):
-                    microseconds, chosen = self._time_call(op, call)
+                    timed = self._time_call(op, call)
             except OutOfMemoryError as e:
                 shortage = e
                 continue
             except CompileError:
                 continue  # this library does not compute such a convolution
-            if microseconds < fastest:
-                best, fastest = chosen, microseconds
-        if not best and shortage is not None:
+            if best is None or timed.is_better(best):
+                plan = timed.choice.get("plan")
+                best, chosen = timed, f"{call}:{plan}" if plan else call
+        if best is None and shortage is not None:
             raise shortage
-        return best or "blas"
+        return chosen or "blas"
 
-    def _time_call(self, op: NNOp, call: str) -> tuple[float, str]:
-        """The time of a convolution by one library with its best algorithm or plan, and what chooses both."""
+    def _time_call(self, op: NNOp, call: str) -> Timed:
+        """A convolution by one library, with its best algorithm or plan."""
         module, weights = fragment(op, {CALL: call})
         self.lower(module)
         dialect = call.partition(":")[0]
         if dialect != "blas" and not any(o.name == f"{dialect}.conv" for o in main_function(module).body.block.ops):
             raise CompileError(f"it is not computed by {dialect}")
-        best, attributes = self._time_fragment(module, weights)
-        plan = attributes.get("plan")
-        return best, f"{call}:{plan}" if plan else call
+        return self._time_fragment(module, weights)
 
     def _fastest_algorithm(self, op: NNOp) -> Attributes:
         module, weights = fragment(op, {})
         self.lower(module)
         with self.backend.needing("tuning it", node=node_name(op)):
-            return self._time_fragment(module, weights)[1]
+            return self._time_fragment(module, weights).choice
 
-    def _time_fragment(self, module: ModuleOp, weights: Sequence[int]) -> tuple[float, Attributes]:
-        """The least time of a module of one call (and what prepares it), over the alternatives for that call."""
+    def _time_fragment(self, module: ModuleOp, weights: Sequence[int]) -> Timed:
+        """The fastest of the alternatives for a module of one call (and what prepares it)."""
         program = Program(module, no_parameters, self.backend, {})
         frame = Frame(program)
         timing = Timing(program.func, frame, weights)
         step = next((s for s in frame.steps if type(s.op) in self.backend.alternatives), None)
         if step is None:
-            return timing.microseconds(), {}
-        best, chosen = float("inf"), Attributes()
-        for attributes, microseconds in self._alternatives(step, frame, timing):
-            if microseconds < best:
-                best, chosen = microseconds, attributes
-        if best == float("inf"):
+            return Timed(timing.microseconds(), timing.moved, {})
+        timed = [Timed(taken, timing.moved, chosen) for chosen, taken in self._alternatives(step, frame, timing)]
+        if not timed:
             raise CompileError(f"nothing computes {step.op.name}")
-        return best, chosen
+        return min(timed, key=lambda t: t.microseconds)
 
     def _alternatives(self, step: Step, frame: Frame, timing: Timing) -> Iterator[tuple[Attributes, float]]:
         context = KernelContext(frame.xp, frame.scratch)

@@ -112,7 +112,7 @@ ViewFunction: TypeAlias = Callable[[Any, Sequence[Array]], Array | None]
 
 
 def _nothing() -> None:
-    """Frees nothing, or enqueues nothing."""
+    """Frees, enqueues or waits for nothing."""
 
 
 def _no_neighbour() -> Callable[[], None]:
@@ -155,6 +155,8 @@ class Backend:
     """`elapsed(launch, repeats)`: the median duration on the device of a captured launch, in microseconds."""
     neighbour: Callable[[], Callable[[], None]] = _no_neighbour
     """Makes what enqueues a kernel like those that stand around a call in a network."""
+    finish_binding: Callable[[], None] = _nothing
+    """Waits until all that this thread has bound can be launched: `bind` may only begin to compile it."""
     describe: Callable[[], dict[str, str]] = dict[str, str]
     """The device and the versions of its libraries."""
     fence: Callable[[], AbstractContextManager[None]] = nullcontext

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.parser import Parser
 
 from nnfuse.dialects.cudnn import CudnnConvOp
-from nnfuse.runtime.kernels.cupy import source
+from nnfuse.runtime.kernels.cupy import cudnn
 from nnfuse.runtime.kernels.cupy.cudnn import ConvGraph, Plan, conv_kernel, reads_early
 from nnfuse.runtime.pipelines import new_context
 from nnfuse.runtime.reference import main_function
@@ -37,7 +37,11 @@ def test_only_weights_are_not_waited_for() -> None:
 
 def test_the_wait_comes_before_the_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    monkeypatch.setattr(source, "compiled", lambda name, text: lambda *_: calls.append(name))
+
+    def compiled(name: str, text: str) -> Any:
+        return SimpleNamespace(kernel=lambda: lambda *_: calls.append(name))
+
+    monkeypatch.setattr(cudnn, "compiled", compiled)
     array = SimpleNamespace(data=SimpleNamespace(ptr=256))
     scratch = SimpleNamespace(reserve=lambda _: None, view=lambda *_: array)
     for op in convolutions():

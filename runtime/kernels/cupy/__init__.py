@@ -15,6 +15,7 @@ from . import library
 @cache
 def get_cuda_backend() -> Backend:
     """The backend of `cuda`; raises CompileError, saying how to install what is missing, where it cannot run."""
+    from .compiling import finish
     from .graph import Fence, Graph, Neighbour, elapsed
     from .registry import ALTERNATIVES, KERNELS, RELOCATABLE
     from .streams import CudaStreams
@@ -29,6 +30,7 @@ def get_cuda_backend() -> Backend:
         relocatable=RELOCATABLE,
         elapsed=elapsed,
         neighbour=Neighbour,
+        finish_binding=finish,
         describe=library.describe,
         fence=Fence,
         current=library.current_device,

@@ -16,6 +16,7 @@ from ....errors import CompileError
 from ....rewriting import node_name
 from .. import Attributes, Kernel, KernelContext
 from . import expressions, library, source
+from .compiling import compiled
 from .elementwise import activation_expression
 from .implicit_gemm import implicit_plans
 from .launch import ADDRESS, NUMBER, OverlappedKernel
@@ -81,9 +82,8 @@ def other_cuda_plans(op: CudaConvOp, context: KernelContext) -> Iterator[tuple[A
     """The plans worth timing: the property that chooses one, and its kernel."""
     problem = problem_of(op)
     tried = plans(problem, library.device())[:MOST_TRIED]
-    source.compile_ahead(source.kernel_name(op.name), [_source(op, plan, problem) for plan in tried])
-    for plan in tried:
-        yield {"plan": str(plan)}, conv_kernel(op, plan)
+    for plan, kernel in [(plan, conv_kernel(op, plan)) for plan in tried]:  # all begin to be compiled at once
+        yield {"plan": str(plan)}, kernel
 
 
 def plan_of(op: CudaConvOp) -> Plan:
@@ -118,9 +118,9 @@ def check(op: CudaConvOp) -> tuple[int, str]:
 def conv_kernel(op: CudaConvOp, plan: Plan) -> Kernel:
     """The kernel of an op by one plan."""
     problem = problem_of(op)
-    raw = source.compiled(source.kernel_name(op.name), _source(op, plan, problem))
+    compiling = compiled(source.kernel_name(op.name), _source(op, plan, problem))
     numbers = plan.arguments(problem)
-    launch = OverlappedKernel(raw, plan.grid(problem), 32 * prod(plan.warps), plan.shared_bytes(problem))
+    launch = OverlappedKernel(compiling, plan.grid(problem), 32 * prod(plan.warps), plan.shared_bytes(problem))
     types = (ADDRESS,) * 5 + (NUMBER,) * len(numbers)
     places = {name: n for n, name in enumerate(op.operand_names())}
 

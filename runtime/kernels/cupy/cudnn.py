@@ -21,7 +21,8 @@ from ....dialects.nn.types import Array
 from ....errors import CompileError
 from ....rewriting import node_name
 from .. import Attributes, Kernel, KernelContext
-from . import library, source
+from . import library
+from .compiling import compiled
 from .operands import tensor_of
 
 WORKSPACE_LIMIT = 64 << 20
@@ -160,7 +161,7 @@ def conv_kernel(graph: ConvGraph, plan: Plan, context: KernelContext) -> Kernel:
     """The kernel that runs one plan of a graph."""
     numbers = {"x": X, "w": W, "bias": BIAS, "residual": RESIDUAL}
     order = [numbers[name] for name in graph.op.operand_names()]
-    wait = source.compiled("nnfuse_wait", WAIT) if reads_early(graph.op) else None
+    wait = compiled("nnfuse_wait", WAIT) if reads_early(graph.op) else None
     context.scratch.reserve(plan.workspace)
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
@@ -168,7 +169,7 @@ def conv_kernel(graph: ConvGraph, plan: Plan, context: KernelContext) -> Kernel:
         buffers[Y] = outs[0].data.ptr
         workspace = context.scratch.view((plan.workspace,), np.uint8).data.ptr if plan.workspace else 0
         if wait is not None:
-            wait((1,), (1,), ())
+            wait.kernel()((1,), (1,), ())
         graph.run(plan, buffers, workspace)
 
     return run

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from . import library, source
+from .compiling import compiled
 from .launch import ADDRESS, Launch, OverlappedKernel, recorded
 
 
@@ -103,9 +104,8 @@ extern "C" __global__ void {NAME}(const char* weights) {{
     BLOCKS, THREADS, TURNS = 132, 256, 31
 
     def __init__(self) -> None:
-        self._kernel = OverlappedKernel(
-            source.compiled(self.NAME, source.PROLOGUE + self.BODY), (self.BLOCKS, 1, 1), self.THREADS
-        )
+        compiling = compiled(self.NAME, source.PROLOGUE + self.BODY)
+        self._kernel = OverlappedKernel(compiling, (self.BLOCKS, 1, 1), self.THREADS)
         size = 16 * self.BLOCKS * self.THREADS
         self._weights: Any = library.cupy().empty(self.TURNS * size, "u1")
         self._places = cycle(range(self._weights.data.ptr, self._weights.data.ptr + self.TURNS * size, size))

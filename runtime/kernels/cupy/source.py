@@ -1,18 +1,15 @@
-"""CUDA source, made from static shapes and element types only, and its compiled kernels."""
+"""CUDA source, made from static shapes and element types only, and its kernels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from functools import lru_cache
 from math import isinf, isnan
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ....dialects.nn.types import Array
-from . import library
+from .compiling import compiled
 from .launch import ADDRESS, LONG, OverlappedKernel
 
 BLOCK = 256
@@ -138,7 +135,7 @@ def parameters(outs: Sequence[Variable], ins: Sequence[Variable], restrict: bool
 
 
 class Kernel:
-    """A compiled kernel that works on `count` indices, `per_block` of them in each block of `BLOCK` threads."""
+    """A kernel that works on `count` indices, `per_block` of them in each block of `BLOCK` threads."""
 
     def __init__(self, name: str, source: str, count: int, per_block: int = BLOCK):
         self.count = count
@@ -150,26 +147,6 @@ class Kernel:
         """Enqueue it on CuPy's current stream, with the arrays in the order of its parameters."""
         if self._launch is not None:
             self._launch((*(a.data.ptr for a in arrays), self.count), (*(ADDRESS,) * len(arrays), LONG))
-
-
-@lru_cache(maxsize=4096)
-def compiled(name: str, source: str) -> Any:
-    """The `cupy.RawKernel` of a source that defines `name`; compiled for the current device before it returns."""
-    raw = library.cupy().RawKernel(source, name, options=("-std=c++17",))
-    raw.compile()
-    return raw
-
-
-def compile_ahead(name: str, sources: Sequence[str]) -> None:
-    """Compile sources side by side, for `compiled` to find them; it also reports what is wrong with one."""
-    device = library.current_device()
-
-    def compile_one(source: str) -> None:
-        with library.cupy().cuda.Device(device), suppress(Exception):
-            compiled(name, source)
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(compile_one, sources))
 
 
 def kernel_name(op: str) -> str:
