@@ -11,7 +11,10 @@ from xdsl.traits import IsTerminator
 
 from ..dialects.nn.base import NNOp, View
 from ..dialects.nn.constant import ConstantOp, ParameterOp
-from ..dialects.nn.types import num_bytes
+from ..dialects.nn.types import dims_of, num_bytes
+
+ROW_ALIGNMENT = 16
+"""Rows that lie apart begin at multiples of this many bytes: the widest access of one thread."""
 
 
 @dataclass(eq=False)
@@ -62,10 +65,14 @@ def returned_values(block: Block) -> list[SSAValue]:
 
 
 class AliasGroups:
-    """The groups of a block's statically sized values, and the rules by which they join."""
+    """The groups of a block's statically sized values, and the rules by which they join.
+
+    `pitch` says of values whose rows lie apart how many bytes after one another these begin.
+    """
 
     def __init__(self, block: Block):
         self.lifetimes = Lifetimes.of(block)
+        self.pitch: dict[SSAValue, int] = {}
         self.returned = set(returned_values(block))
         self.of: dict[SSAValue, Group] = {}
         for value in (*block.args, *(r for op in self.lifetimes.ops for r in op.results)):
@@ -89,6 +96,8 @@ class AliasGroups:
             for view in op.views():
                 forward = view.inner.owner is op
                 if self._joins_operand(view) if forward else self._joins_result(view):
+                    if view.pitch:
+                        self.pitch |= dict.fromkeys(self.of[view.inner].members, view.pitch)
                     self._merge(
                         self.of[view.inner],
                         self.of[view.outer],
@@ -111,7 +120,23 @@ class AliasGroups:
         inner, outer = self.of[view.inner], self.of[view.outer]
         if inner is outer or inner.external or inner.returned or outer.returned:
             return False
+        if view.pitch and not self._may_lie_apart(view, inner):
+            return False
         return inner.size == num_bytes(view.inner.type)  # a larger one is that of what it is a piece of already
+
+    def _may_lie_apart(self, view: View, inner: Group) -> bool:
+        """Whether the rows of a concatenation's operand, which nothing else reads, may be written with gaps."""
+        if not inner.size or view.offset % ROW_ALIGNMENT or view.pitch % ROW_ALIGNMENT:
+            return False
+        uses = [u for m in inner.members for u in m.uses if not any(r in inner.members for r in u.operation.results)]
+        return [u.operation for u in uses] == [view.outer.owner] and all(
+            not offset
+            and m not in self.pitch
+            and dims_of(m.type)[-1:] == dims_of(view.inner.type)[-1:]
+            and isinstance(m.owner, NNOp)
+            and (m.owner.ROWS_APART or any(v.inner is m and v.outer in inner.members for v in m.owner.views()))
+            for m, offset in inner.members.items()
+        )
 
     def join_in_place(self) -> None:
         """Let results take over the buffer of an INPLACE operand that dies with the op."""
@@ -129,6 +154,8 @@ class AliasGroups:
         group = self.of.get(value)
         if group is None or group.external or group.returned or group is self.of[result] or self.of[result].returned:
             return False  # a returned buffer is the caller's: it holds results, and what they are views of, only
+        if value in self.pitch or result in self.pitch:
+            return False
         others = [v for i, v in enumerate(op.operands) if i != operand]
         return (
             value.type == result.type

@@ -31,6 +31,9 @@ MAX_ARENA = 1 << 62
 STREAMS, MOST_STREAMS = "nn.streams", 16
 """How many branches run side by side."""
 
+PITCH = "pitch"
+"""The attribute that says how far apart the rows of results begin."""
+
 OWN_BUFFER = -1
 """The place of a value outside the arena: arguments' views, parameters, constants, results, data-dependent sizes."""
 
@@ -42,7 +45,9 @@ class PlanMemoryPass(ModulePass):
     `place` holds, for each result, its offset in bytes in the program's one arena, or -1 for a buffer of its own. The
     function's attribute `nn.arena` is the arena's size. Each body has an arena of its own, whose size is in `arenas` of
     its op. Views and pieces of concatenations lie inside one another, and a result overwrites an operand that
-    dies with the op where the op class allows it. Run it last.
+    dies with the op where the op class allows it. A piece along the last dim, as of images channels last, is written
+    where it belongs in each row, if the op class allows that: then `pitch` holds how many bytes apart its rows (its
+    last dim) begin, 0 for a result whose rows follow one another. Run it last.
 
     With `streams` above 1 the function's attribute `nn.streams` says that a device may run as many branches side by
     side, and what they compute shares no place: values do only where the one is needed for the other, and done with.
@@ -86,6 +91,10 @@ def plan(block: Block, side_by_side: bool = False) -> int:
                 else:
                     places.append(base[id(group)] + group.members[value])
             op.attributes["place"] = DenseArrayBase.from_list(i64, places)
+            op.attributes.pop(PITCH, None)
+            if any(value in aliases.pitch for value in op.results):
+                pitches = [aliases.pitch.get(value, 0) for value in op.results]
+                op.attributes[PITCH] = DenseArrayBase.from_list(i64, pitches)
         if isinstance(op, RegionOp):
             arenas = [plan(op.body(index)) for index in range(len(op.regions))]
             op.attributes["arenas"] = DenseArrayBase.from_list(i64, arenas)

@@ -197,7 +197,11 @@ class Frame:
             if view.inner not in plan.offset:
                 self.derived.setdefault(view.outer, []).append(view)
         for value, offset in plan.offset.items():
-            self.arrays[value] = _array_at(self.arena, offset, value)
+            if (pitch := plan.pitch.get(value)) is None:
+                self.arrays[value] = _array_at(self.arena, offset, value)
+            else:
+                memory = self.arena[offset : offset + plan.extent(value)]
+                self.arrays[value] = _rows_in(memory, value, pitch, self.xp)
         for op in self.program.host:
             for value in op.results:
                 if value in plan.offset:
@@ -243,7 +247,9 @@ class Frame:
     def _bind_op(self, op: NNOp, context: KernelContext) -> None:
         static = all(is_static(v.type) for v in (*op.operands, *op.results)) and op not in self.program.host
         static = static and not isinstance(op, RegionOp)
-        kernel = self.backend.bind(op, context) if static else None
+        apart = any(v in self.program.plan.pitch for v in op.results)
+        bound = static and (not apart or type(op) in self.backend.rows_apart)
+        kernel = self.backend.bind(op, context) if bound else None
         default = kernel is None and not isinstance(op, RegionOp)
         if kernel is None:
             kernel = default_kernel(op, self.xp) if static else self._dynamic_kernel(op)
@@ -378,3 +384,10 @@ def _array_at(memory: Array, offset: int, value: SSAValue) -> Array:
     dims, dtype = dims_of(value.type), dtype_of(element_type(value.type))
     size = cast(int, product(dims)) * dtype.itemsize
     return memory[offset : offset + size].view(dtype).reshape(dims)
+
+
+def _rows_in(memory: Array, value: SSAValue, pitch: int, xp: Any) -> Array:
+    """The array of a value's type in flat uint8 memory whose rows begin `pitch` bytes apart."""
+    dims, dtype = static_dims(dims_of(value.type)), dtype_of(element_type(value.type))
+    strides = [pitch * cast(int, product(dims[axis + 1 : -1])) for axis in range(len(dims) - 1)]
+    return xp.lib.stride_tricks.as_strided(memory.view(dtype), dims, (*strides, dtype.itemsize))

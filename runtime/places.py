@@ -12,10 +12,10 @@ from xdsl.ir import Block, SSAValue
 from ..dialects.nn.base import NNOp, View
 from ..dialects.nn.constant import ConstantOp, ParameterOp
 from ..dialects.nn.regions import RegionOp
-from ..dialects.nn.types import dtype_of, element_type, num_bytes
+from ..dialects.nn.types import dims_of, dtype_of, element_type, num_bytes, static_dims
 from ..errors import CompileError
-from ..passes.alias_groups import AliasGroups, Lifetimes, returned_values
-from ..passes.plan_memory import MOST_STREAMS, STREAMS
+from ..passes.alias_groups import ROW_ALIGNMENT, AliasGroups, Lifetimes, returned_values
+from ..passes.plan_memory import MOST_STREAMS, OWN_BUFFER, PITCH, STREAMS
 from ..rewriting import node_name
 
 HINT = "run plan-memory last"
@@ -34,6 +34,7 @@ def streams_of(func: FuncOp) -> int:
 class Plan:
     """A block's places: `offset[value]` in the arena of `arena` bytes, and the `views` that need no copy.
 
+    `pitch` is there for values whose rows lie apart: how many bytes after one another these begin.
     `bodies` are the plans of the bodies of the ops that have some; `streams` is how many branches may run side by side.
     """
 
@@ -42,6 +43,7 @@ class Plan:
         if self.arena < 0:
             raise CompileError(f"the arena of {self.arena} bytes is no size", hint=HINT)
         self.offset: dict[SSAValue, int] = {}
+        self.pitch: dict[SSAValue, int] = {}
         self.bodies: dict[RegionOp, list[Plan]] = {}
         self.lifetimes = Lifetimes.of(block)
         for op in self.lifetimes.ops:
@@ -50,6 +52,7 @@ class Plan:
             if isinstance(op, RegionOp):
                 self.bodies[op] = _plans_of_bodies(op)
         self.views = self._views(block)
+        _check_rows(self)
         _check_overlaps(self)
 
     @classmethod
@@ -66,15 +69,15 @@ class Plan:
         return self.arena + sum(plan.total for plans in self.bodies.values() for plan in plans)
 
     def _read(self, op: NNOp) -> None:
-        place: Any = op.attributes.get("place")
-        if not isinstance(place, DenseArrayBase) or len(cast(Any, place)) != len(op.results):
-            raise CompileError("the operation has no place for each result", node_name(op), HINT)
-        for value, offset in zip(op.results, cast(Any, place).get_values(), strict=True):
-            if offset == -1:
+        pitches = _numbers(op, PITCH) if PITCH in op.attributes else [0] * len(op.results)
+        for value, offset, pitch in zip(op.results, _numbers(op, "place"), pitches, strict=True):
+            if pitch:
+                self.pitch[value] = pitch
+            if offset == OWN_BUFFER:
                 continue
-            size = num_bytes(value.type)
-            if isinstance(op, ParameterOp | ConstantOp) or size is None:
+            if isinstance(op, ParameterOp | ConstantOp) or num_bytes(value.type) is None:
                 raise CompileError("the value cannot live in the arena", node_name(op), HINT)
+            size = self.extent(value)
             if offset < 0 or offset + size > self.arena:
                 raise CompileError(
                     f"the place {offset} of {size} bytes lies outside the arena of {self.arena} bytes",
@@ -88,20 +91,79 @@ class Plan:
                 )
             self.offset[value] = offset
 
+    def extent(self, value: SSAValue) -> int:
+        """The bytes from the start of a value of static type to its end, gaps between its rows included."""
+        size, pitch = cast(int, num_bytes(value.type)), self.pitch.get(value)
+        if pitch is None or not size:
+            return size
+        row = _row_bytes(value)
+        return (size // row - 1) * pitch + row
+
+    def wholes(self) -> dict[SSAValue, SSAValue]:
+        """For values whose rows lie apart, the value whose rows these are parts of."""
+        wholes = {view.inner: view.outer for view in self.views if view.pitch}
+        for view in reversed(self.views):  # what a part is a view of, by another shape
+            if not view.pitch and view.inner in wholes and view.outer in self.pitch:
+                wholes[view.outer] = wholes[view.inner]
+        return wholes
+
     def _views(self, block: Block) -> list[View]:
         """The views that the places make free: inner at its place in outer, or both outside the arena in one buffer."""
         returned = set(returned_values(block))
         outside = [
-            v for v in AliasGroups(block).join_views() if v.inner not in self.offset and v.outer not in self.offset
+            v
+            for v in AliasGroups(block).join_views()
+            if v.inner not in self.offset and v.outer not in self.offset and not v.pitch
         ]
         views = [v for v in outside if v.inner not in returned or v.outer not in returned]
         for op in self.lifetimes.ops:
             if isinstance(op, NNOp) and any(v in self.offset for v in op.results):
                 for view in op.views():
                     outer = self.offset.get(view.outer)
-                    if outer is not None and self.offset.get(view.inner) == outer + view.offset:
+                    if outer is not None and self.offset.get(view.inner) == outer + view.offset and self._fits(view):
                         views.append(view)
         return views
+
+    def _fits(self, view: View) -> bool:
+        """Whether the rows of both values lie as the view says."""
+        inner, outer = self.pitch.get(view.inner, 0), self.pitch.get(view.outer, 0)
+        if view.pitch or not outer:
+            return (inner, outer) == (view.pitch, 0)
+        return inner == outer and not view.offset and _row_bytes(view.inner) == _row_bytes(view.outer)
+
+
+def _numbers(op: NNOp, attribute: str) -> list[int]:
+    """What an attribute holds for each result."""
+    numbers: Any = op.attributes.get(attribute)
+    if not isinstance(numbers, DenseArrayBase) or len(cast(Any, numbers)) != len(op.results):
+        raise CompileError(f"the operation has no {attribute} for each result", node_name(op), HINT)
+    return list(cast(Any, numbers).get_values())
+
+
+def _row_bytes(value: SSAValue) -> int:
+    """The bytes of a row, the last dim of a value of static type."""
+    return static_dims(dims_of(value.type)[-1:] or (1,))[0] * dtype_of(element_type(value.type)).itemsize
+
+
+def _check_rows(plan: Plan) -> None:
+    """Refuse rows that lie apart where they cannot, or where what reads them reads on."""
+    views = {(v.inner, v.outer) for v in plan.views}
+    for value, pitch in plan.pitch.items():
+        op = cast(NNOp, value.owner)
+        size = num_bytes(value.type)
+        if not size or value not in plan.offset:
+            raise CompileError("rows lie apart in the arena only", node_name(op), HINT)
+        if pitch < _row_bytes(value) or pitch % ROW_ALIGNMENT or plan.offset[value] % ROW_ALIGNMENT:
+            raise CompileError(
+                f"rows of {_row_bytes(value)} bytes cannot begin {pitch} bytes apart from {plan.offset[value]} on",
+                node_name(op),
+                HINT,
+            )
+        if not op.ROWS_APART and not any((value, v) in views for v in op.operands):
+            raise CompileError("the rows of the result cannot lie apart", node_name(op), HINT)
+        for use in value.uses:
+            if not any((value, r) in views or (r, value) in views for r in use.operation.results):
+                raise CompileError("an operand's rows lie apart", node_name(use.operation), HINT)
 
 
 def _plans_of_bodies(op: RegionOp) -> list[Plan]:
@@ -151,7 +213,7 @@ def _alias_roots(plan: Plan) -> dict[SSAValue, SSAValue]:
 
 def _overlap(plan: Plan, a: SSAValue, b: SSAValue) -> bool:
     start, other = plan.offset[a], plan.offset[b]
-    return start < other + cast(int, num_bytes(b.type)) and other < start + cast(int, num_bytes(a.type))
+    return start < other + plan.extent(b) and other < start + plan.extent(a)
 
 
 def _in_place(plan: Plan, result: SSAValue, operand: SSAValue) -> bool:
@@ -164,4 +226,5 @@ def _in_place(plan: Plan, result: SSAValue, operand: SSAValue) -> bool:
         and plan.lifetimes.last[operand] <= plan.lifetimes.position[op]
         and any(op.operands[i] is operand for i in op.inplace_operands())
         and operand.type == result.type
+        and plan.pitch.get(result) == plan.pitch.get(operand)
     )

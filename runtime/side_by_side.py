@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from xdsl.ir import Operation
+from xdsl.ir import Operation, SSAValue
 
 from ..dialects.nn.types import Array
 from ..passes.branches import chains
 from .kernels import Backend
 
 if TYPE_CHECKING:
-    from .frame import Frame, Step
+    from .frame import Frame
     from .program import Program
 
 AWAY = 0.3
@@ -31,7 +32,7 @@ Hazards = Sequence[set[int]]
 def run_side_by_side(frame: Frame, streams: int) -> None:
     """Enqueue a frame's steps on as many streams, which begin and end with the current one."""
     assert frame.backend.streams is not None
-    hazards = hazards_of(frame.steps, frame.backend)
+    hazards = hazards_of(frame)
     chosen = assigned(hazards, streams)
     waits = _waits(hazards, chosen, streams)
     awaited = set[int]().union(*waits)
@@ -66,16 +67,18 @@ def has_branches(program: Program) -> bool:
     return max(chains(program.plan.lifetimes.ops, steps.__contains__).values(), default=0) < len(steps)
 
 
-def hazards_of(steps: Sequence[Step], backend: Backend) -> Hazards:
+def hazards_of(frame: Frame) -> Hazards:
     """What keeps steps in order: memory, and for calls of libraries the workspace that they share."""
     found: list[set[int]] = []
-    memory, shares = _Memory(), -1
-    for n, step in enumerate(steps):
+    backend, memory, shares = frame.backend, _Memory(), -1
+    wholes = frame.program.plan.wholes()
+    for n, step in enumerate(frame.steps):
         before = set[int]()
         for array in step.ins:
             before |= memory.read(n, *_span(array, backend))
-        for array in step.outs:
-            before |= memory.written(n, *_span(array, backend))
+        for value, array in zip(step.op.results, step.outs, strict=True):
+            shared = wholes.get(value)
+            before |= memory.written(n, *_span(array if shared is None else frame.arrays[shared], backend), shared)
         if type(step.op) not in backend.relocatable:
             before.add(shares)
             shares = n
@@ -83,28 +86,49 @@ def hazards_of(steps: Sequence[Step], backend: Backend) -> Hazards:
     return found
 
 
+@dataclass
+class _Use:
+    """Of a piece of memory: who wrote it last and for whom these had to wait, and who has read it since.
+
+    Several wrote it where it is of a value, `shared`, whose rows they write parts of.
+    """
+
+    writers: set[int]
+    before: set[int]
+    readers: set[int]
+    shared: SSAValue | None = None
+
+    def copy(self) -> _Use:
+        """The same, to be changed by itself."""
+        return _Use(set(self.writers), self.before, set(self.readers), self.shared)
+
+
 class _Memory:
-    """Who wrote each piece of memory last, and who has read it since."""
+    """Who has used each piece of memory."""
 
     def __init__(self) -> None:
         self._starts = [0]
-        self._users: list[tuple[int, set[int]]] = [(-1, set())]
+        self._uses = [_Use({-1}, set(), set())]
 
     def read(self, n: int, start: int, end: int) -> set[int]:
         """Step `n` reads: who must have written before."""
         writers = set[int]()
-        for at in range(self._cut(start), self._cut(end)):
-            writer, readers = self._users[at]
-            writers.add(writer)
-            readers.add(n)
+        for use in self._uses[self._cut(start) : self._cut(end)]:
+            writers |= use.writers
+            use.readers.add(n)
         return writers
 
-    def written(self, n: int, start: int, end: int) -> set[int]:
-        """Step `n` writes: who must have written and read before."""
+    def written(self, n: int, start: int, end: int, shared: SSAValue | None = None) -> set[int]:
+        """Step `n` writes, or writes a part of each row of `shared`: who must have written and read before."""
         first, last = self._cut(start), self._cut(end)
-        before = set[int]().union(*({writer, *readers} for writer, readers in self._users[first:last]))
-        if first < last:
-            self._starts[first:last], self._users[first:last] = [start], [(n, set())]
+        uses = self._uses[first:last]
+        parts = shared is not None and all(use.shared is shared for use in uses)
+        before = set[int]().union(*((use.before if parts else use.writers) | use.readers for use in uses))
+        if parts:
+            for use in uses:
+                use.writers.add(n)
+        elif first < last:
+            self._starts[first:last], self._uses[first:last] = [start], [_Use({n}, before, set(), shared)]
         return before
 
     def _cut(self, address: int) -> int:
@@ -112,9 +136,8 @@ class _Memory:
         at = bisect_right(self._starts, address) - 1
         if self._starts[at] == address:
             return at
-        writer, readers = self._users[at]
         self._starts.insert(at + 1, address)
-        self._users.insert(at + 1, (writer, set(readers)))
+        self._uses.insert(at + 1, self._uses[at].copy())
         return at + 1
 
 

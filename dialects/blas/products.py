@@ -30,6 +30,7 @@ class ProductOp(NNOp):
     """
 
     INPLACE: ClassVar = ("c",)
+    ROWS_APART: ClassVar = True
     EPILOGUE: ClassVar[ActivationAttr | None] = None
     """What is applied to the sum."""
 

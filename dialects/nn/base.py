@@ -165,6 +165,7 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
     - ONNX: its spelling in ONNX, None where it has none;
     - HOST: the operands whose *value* decides the result type (read as NumPy arrays on every device);
     - INPLACE: the operands whose buffer the (first) result may take over, where sizes and element types are equal;
+    - ROWS_APART: whether the rows of the result (its last dim) may be written with gaps between them;
     - VIEW: whether result 0 is operand 0 with other dims, row-major: then it costs nothing. See also `views`.
     - POINTWISE: whether each element of the result is computed from the operands' elements at its (broadcast) place;
     - REPEATS: whether the result only repeats operand 0 (broadcast, Expand, Tile): it is not kept as a prepared weight;
@@ -177,6 +178,7 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
     ONNX: ClassVar[Onnx | None] = None
     HOST: ClassVar[frozenset[str]] = frozenset()
     INPLACE: ClassVar[tuple[str, ...]] = ()
+    ROWS_APART: ClassVar[bool] = False
     VIEW: ClassVar[bool] = False
     POINTWISE: ClassVar[bool] = False
     REPEATS: ClassVar[bool] = False
@@ -297,10 +299,10 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
         return [i for i, name in enumerate(self.operand_names()) if name in self.INPLACE]
 
     def views(self) -> list[View]:
-        """The values of this op that live inside one another, row-major and contiguous. Needs static types.
+        """The values of this op that live inside one another. Needs static types.
 
         By default `VIEW` says that result 0 is all of operand 0. Slices along the outermost dimension and
-        concatenations along it override this.
+        concatenations override this.
         """
         if self.VIEW and is_static(self.operands[0].type) and is_static(self.results[0].type):
             return [View(self.results[0], self.operands[0], 0)]
@@ -392,11 +394,15 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
 
 @dataclass(frozen=True)
 class View:
-    """`inner` lives inside `outer`, `offset` bytes from its start, both row-major and contiguous."""
+    """`inner` lives inside `outer`, `offset` bytes from its start, row-major.
+
+    Its rows (its last dim) begin `pitch` bytes apart; they follow one another where that is 0.
+    """
 
     inner: SSAValue
     outer: SSAValue
     offset: int
+    pitch: int = 0
 
 
 @cache

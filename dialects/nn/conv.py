@@ -174,6 +174,7 @@ class ConvCallOp(DirectConvOp):
     """What one kernel computes: layout nhwc, and a residual has the result's dims."""
 
     ONNX: ClassVar = None
+    ROWS_APART: ClassVar = True
 
     def infer(
         self, x: Abstract, w: Abstract, bias: Abstract | None, residual: Abstract | None

@@ -38,18 +38,22 @@ from .types import (
 )
 
 
-def piece_views(pieces: Sequence[SSAValue], whole: SSAValue, axis: int) -> list[View]:
-    """Consecutive pieces of `whole` along `axis` as views, where all dims before it are 1 (else no piece is one)."""
+def piece_views(pieces: Sequence[SSAValue], whole: SSAValue, axis: int, apart: bool = False) -> list[View]:
+    """Consecutive pieces of `whole` along `axis` as views: where all dims before it are 1, or where it is the last.
+
+    Their rows lie apart in the second case, which is left out unless `apart` allows it.
+    """
     if not all(is_static(v.type) for v in (*pieces, whole)):
         return []
-    dims = static_dims(dims_of(whole.type))
-    if any(d != 1 for d in dims[:axis]):
+    dims, itemsize = static_dims(dims_of(whole.type)), dtype_of(element_type(whole.type)).itemsize
+    together = all(d == 1 for d in dims[:axis])
+    if not together and not (apart and axis == len(dims) - 1):
         return []
     views: dict[SSAValue, View] = {}
     offset = 0
     for piece in pieces:
-        views.setdefault(piece, View(piece, whole, offset))
-        offset += static_product(dims_of(piece.type)) * dtype_of(element_type(whole.type)).itemsize
+        views.setdefault(piece, View(piece, whole, offset, 0 if together else dims[-1] * itemsize))
+        offset += static_product(dims_of(piece.type)[axis:]) * itemsize
     return list(views.values())
 
 
@@ -120,8 +124,8 @@ class ConcatOp(NNOp):
         return normalize_axis(integer(self.axis), len(dims_of(self.result.type)))
 
     def views(self) -> list[View]:
-        """The operands inside the result, where they are contiguous pieces of it."""
-        return piece_views(self.inputs, self.result, self._axis())
+        """The operands inside the result, where they are contiguous pieces of it or of its rows."""
+        return piece_views(self.inputs, self.result, self._axis(), apart=True)
 
     @classmethod
     def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:

@@ -227,3 +227,61 @@ func.func @main(%x: tensor<4xf32>, %s: !nn.sequence<tensor<4xf32>>, %i: tensor<i
   %o = nn.optional x %a : (tensor<4xf32>) -> !nn.optional<tensor<4xf32>>
   func.return %o : !nn.optional<tensor<4xf32>>
 }
+
+// -----
+
+// Pieces of rows: a product (or what is a view of one) is written where its rows belong, 80 bytes apart.
+
+// CHECK-LABEL: func.func @main
+// CHECK-SAME: attributes {nn.arena = 512 : i64}
+// CHECK: %a = blas.matmul %x, %w {place = array<i64: 0>, pitch = array<i64: 80>}
+// CHECK-NEXT: %b = blas.matmul %x, %u {place = array<i64: 32>, pitch = array<i64: 80>}
+// CHECK-NEXT: %i = nn.constant {{.*}} {place = array<i64: -1>}
+// CHECK-NEXT: %r = nn.reshape %a, %i {place = array<i64: 0>, pitch = array<i64: 80>}
+// CHECK-NEXT: %s = nn.reshape %b, %i {place = array<i64: 32>, pitch = array<i64: 80>}
+// CHECK-NEXT: %c = nn.concat [%r, %s] axis = 3 {place = array<i64: 0>}
+// CHECK-NEXT: %d = nn.neg %c {place = array<i64: -1>}
+func.func @main(%x: tensor<6x8xf16>, %w: tensor<8x16xf16>, %u: tensor<8x24xf16>) -> tensor<1x2x3x40xf16> {
+  %a = blas.matmul %x, %w : (tensor<6x8xf16>, tensor<8x16xf16>) -> tensor<6x16xf16>
+  %b = blas.matmul %x, %u : (tensor<6x8xf16>, tensor<8x24xf16>) -> tensor<6x24xf16>
+  %i = nn.constant dense<[1, 2, 3, -1]> : tensor<4xi64>
+  %r = nn.reshape %a, %i : (tensor<6x16xf16>, tensor<4xi64>) -> tensor<1x2x3x16xf16>
+  %s = nn.reshape %b, %i : (tensor<6x24xf16>, tensor<4xi64>) -> tensor<1x2x3x24xf16>
+  %c = nn.concat [%r, %s] axis = 3 : (tensor<1x2x3x16xf16>, tensor<1x2x3x24xf16>) -> tensor<1x2x3x40xf16>
+  %d = nn.neg %c : tensor<1x2x3x40xf16>
+  func.return %d : tensor<1x2x3x40xf16>
+}
+
+// -----
+
+// Only what nothing else reads (%b is read twice, %e by %f too), of ops that write such rows (of %n there are none), from 16
+// bytes to 16 bytes (%o is not), and not in a result of the function (%h). What is left is copied; %a is not.
+
+// CHECK-LABEL: func.func @main
+// CHECK: %a = blas.matmul %x, %w {place = array<i64: [[A:[0-9]+]]>, pitch = array<i64: 128>}
+// CHECK-NEXT: %b = blas.matmul %x, %w {place = array<i64: {{[0-9]+}}>}
+// CHECK: %n = nn.concat {{.*}} {place = array<i64: {{[0-9]+}}>}
+// CHECK-NEXT: %c = nn.concat [%a, %b, %b, %n] axis = 1 {place = array<i64: [[A]]>}
+// CHECK: %e = blas.matmul %x, %w {place = array<i64: {{[0-9]+}}>}
+// CHECK-NEXT: %o = blas.matmul %x, %v {place = array<i64: {{[0-9]+}}>}
+// CHECK-NEXT: %g = nn.concat [%e, %o] axis = 1 {place = array<i64: {{[0-9]+}}>}
+// CHECK: %f = nn.neg %e {place = array<i64: -1>}
+// CHECK-NEXT: %k = blas.matmul %x, %w {place = array<i64: {{[0-9]+}}>}
+// CHECK: %h = nn.concat [%k, %l] axis = 1 {place = array<i64: -1>}
+func.func @main(%x: tensor<6x8xf16>, %w: tensor<8x16xf16>, %v: tensor<8x3xf16>) -> (tensor<6x64xf16>, tensor<6x19xf16>, tensor<6x16xf16>, tensor<6x32xf16>) {
+  %a = blas.matmul %x, %w : (tensor<6x8xf16>, tensor<8x16xf16>) -> tensor<6x16xf16>
+  %b = blas.matmul %x, %w : (tensor<6x8xf16>, tensor<8x16xf16>) -> tensor<6x16xf16>
+  %n0 = nn.neg %x : tensor<6x8xf16>
+  %n = nn.concat [%n0, %n0] axis = 1 : (tensor<6x8xf16>, tensor<6x8xf16>) -> tensor<6x16xf16>
+  %c = nn.concat [%a, %b, %b, %n] axis = 1 : (tensor<6x16xf16>, tensor<6x16xf16>, tensor<6x16xf16>, tensor<6x16xf16>) -> tensor<6x64xf16>
+  %c1 = nn.neg %c : tensor<6x64xf16>
+  %e = blas.matmul %x, %w : (tensor<6x8xf16>, tensor<8x16xf16>) -> tensor<6x16xf16>
+  %o = blas.matmul %x, %v : (tensor<6x8xf16>, tensor<8x3xf16>) -> tensor<6x3xf16>
+  %g = nn.concat [%e, %o] axis = 1 : (tensor<6x16xf16>, tensor<6x3xf16>) -> tensor<6x19xf16>
+  %g1 = nn.neg %g : tensor<6x19xf16>
+  %f = nn.neg %e : tensor<6x16xf16>
+  %k = blas.matmul %x, %w : (tensor<6x8xf16>, tensor<8x16xf16>) -> tensor<6x16xf16>
+  %l = blas.matmul %x, %w : (tensor<6x8xf16>, tensor<8x16xf16>) -> tensor<6x16xf16>
+  %h = nn.concat [%k, %l] axis = 1 : (tensor<6x16xf16>, tensor<6x16xf16>) -> tensor<6x32xf16>
+  func.return %c1, %g1, %f, %h : tensor<6x64xf16>, tensor<6x19xf16>, tensor<6x16xf16>, tensor<6x32xf16>
+}

@@ -20,14 +20,15 @@ T = "tensor<4x16xf32>"
 
 
 def module(body: str, arena: int = 1024, result: str = T) -> Any:
-    """A planned module; every line of `body` is an operation, `|p|` its places."""
+    """A planned module; every line of `body` is an operation, `|p|` its places, or `|p/q|` with the pitches q."""
     return parse_text(FUNCTION.format(body=placed(body), arena=arena, result=result), "plan", new_context())
 
 
 def placed(body: str) -> str:
     """`%a = nn.relu %x |0| : T` with the attribute written out."""
     parts = re.sub(r"(?<=[: (])T\b", T, body).split("|")
-    return "".join(p if i % 2 == 0 else f"{{place = array<i64: {p}>}}" for i, p in enumerate(parts))
+    written = (f"{{place = array<i64: {p}>}}".replace("/", ">, pitch = array<i64: ") for p in parts[1::2])
+    return "".join(a + b for a, b in zip(parts[::2], [*written, ""], strict=True))
 
 
 A_AND_B = """
@@ -36,6 +37,21 @@ A_AND_B = """
   %c = nn.add %a, %b |{c}| : T loc("add_1")
   %d = nn.neg %c |-1| : T loc("neg_1")
   func.return %d : T"""
+
+ROWS = """
+  %w = nn.parameter "w" |-1| : tensor<16x16xf32>
+  %a = blas.matmul %x, %w |{a}| : (T, tensor<16x16xf32>) -> T loc("matmul_1")
+  %b = blas.matmul %x, %w |{b}| : (T, tensor<16x16xf32>) -> T loc("matmul_2")
+  %c = nn.concat [%a, %b] axis = 1 |{c}| : (T, T) -> tensor<4x32xf32> loc("concat_1")
+  %d = nn.reduce_sum %c |512| : (tensor<4x32xf32>) -> tensor<1x1xf32>
+  %e = nn.add %x, %d |-1| : (T, tensor<1x1xf32>) -> T
+  func.return %e : T"""
+
+
+def refused_rows(line: str, arena: int = 1024, **places: Any) -> tuple[str, int, str]:
+    """Two products beside one another in a concatenation, but for the places given."""
+    return ROWS.format(**{"a": "0/128", "b": "64/128", "c": 0} | places), arena, f"{line} (run plan-memory last)"
+
 
 REFUSED: dict[str, tuple[str, int, str]] = {
     "overlapping": (
@@ -135,6 +151,37 @@ REFUSED: dict[str, tuple[str, int, str]] = {
         1024,
         "non_zero_1: the value cannot live in the arena (run plan-memory last)",
     ),
+    "rows in one another": refused_rows("matmul_1: rows of 64 bytes cannot begin 48 bytes apart from 0 on", a="0/48"),
+    "rows backwards": refused_rows(
+        "matmul_1: rows of 64 bytes cannot begin -128 bytes apart from 384 on", a="384/-128"
+    ),
+    "rows that begin anywhere": refused_rows(
+        "matmul_2: rows of 64 bytes cannot begin 128 bytes apart from 72 on", b="72/128"
+    ),
+    "rows at another distance": refused_rows("concat_1: an operand's rows lie apart", b="64/144"),
+    "rows that are not where they belong": refused_rows("concat_1: an operand's rows lie apart", b="80/128"),
+    "rows beyond the arena": refused_rows(
+        "matmul_2: the place 64 of 448 bytes lies outside the arena of 511 bytes", arena=511
+    ),
+    "rows outside the arena": refused_rows("matmul_1: rows lie apart in the arena only", a="-1/128"),
+    "too many distances": refused_rows("matmul_1: the operation has no pitch for each result", a="0/128, 128"),
+    "rows around what is alive": refused_rows(
+        "matmul_2: its place overlaps that of matmul_1, which is still alive", a=256
+    ),
+    "rows apart that are read together": (
+        ROWS.format(a="0/128", b="64/128", c=0).replace(
+            "nn.reduce_sum %c |512| : (tensor<4x32xf32>)", "nn.reduce_sum %a |512| : (T)"
+        ),
+        1024,
+        "%d: an operand's rows lie apart (run plan-memory last)",
+    ),
+    "rows apart of an op that does not write such": (
+        ROWS.format(a="0/128", b="64/128", c=0).replace(
+            "blas.matmul %x, %w |0/128| : (T, tensor<16x16xf32>) -> T", "nn.neg %x |0/128| : T"
+        ),
+        1024,
+        "matmul_1: the rows of the result cannot lie apart (run plan-memory last)",
+    ),
     "a negative arena": (
         """  %a = nn.neg %x |-1| : T
   func.return %a : T""",
@@ -183,6 +230,16 @@ RIGHT = {
   %c = nn.sub %b, %a |-1| : T
   func.return %c : T""",
 }
+
+
+def test_rows_apart() -> None:
+    """A piece that is copied besides, and one whose rows belong together."""
+    x, w = (np.random.default_rng(n).standard_normal((r, 16), dtype=np.float32) for n, r in ((0, 4), (1, 16)))
+    for places in ({"a": "0/128", "b": "64/128"}, {"a": "0/128", "b": 768}, {"a": 768, "b": -1}):
+        session = Session(module(ROWS.format(c=0, **places)))
+        session._parameters = {"w": w}
+        (result,) = session.run(None, {"value_0": x})
+        np.testing.assert_allclose(result, x + 2 * (x @ w).sum(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", RIGHT)

@@ -120,6 +120,23 @@ def product(g: Graph) -> None:
     g.emit(BlasMatmulReluOp(g.pick(), g.pick(), g.pick(), beta=g.draw(st.sampled_from([1.0, -0.5]))))
 
 
+def join_products(g: Graph) -> None:
+    """Rows of GEMMs beside one another: written where they belong, unless something else may read one of them."""
+    pieces: list[SSAValue] = []
+    for _ in range(g.draw(st.integers(2, 3))):
+        c = g.pick() if g.draw(st.booleans()) else None
+        op: NNOp = BlasMatmulReluOp(g.pick(), g.pick(), c, beta=0.0 if c is None else 1.0)
+        g.block.add_op(op)
+        if g.draw(st.booleans()):
+            flat = reshape.ReshapeOp(op.results[0], g.ints(8, 4))
+            op = reshape.ReshapeOp(flat.result, g.ints(*SHAPE))
+            g.block.add_ops([flat, op])
+        if g.draw(st.integers(0, 3)) == 0:
+            g.values.append(op.results[0])
+        pieces.append(op.results[0])
+    g.emit(join.ConcatOp(pieces, axis=2))
+
+
 def total(g: Graph) -> None:
     piece = g.emit(reduce.ReduceMeanOp(g.pick(), g.ints(g.draw(st.integers(0, 2)))))
     g.emit(elementwise.SubOp(g.pick(), piece))
@@ -129,7 +146,8 @@ def window(g: Graph) -> None:
     g.emit(pool.MaxPoolOp(g.pick(), kernel_shape=[3], pads=[1, 1]))
 
 
-STEPS = [unary_op, unary_op, binary, binary, round_trip, join_pieces, take, transpose, product, total, window]
+STEPS = [unary_op, unary_op, binary, binary, round_trip, join_pieces, take, transpose]
+STEPS += [product, join_products, total, window]
 
 
 @st.composite

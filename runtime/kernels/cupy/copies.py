@@ -28,7 +28,7 @@ def _copy(op: NNOp, dims: tuple[int, ...], out: Access, x: Access) -> Aligned:
 
 
 def _row_major(x: Tensor) -> Access:
-    return Access.broadcast(as_bits(x.dtype), x.dims, x.dims)
+    return Access(as_bits(x.dtype), x.strides)
 
 
 def as_bits(dtype: str) -> str:
@@ -44,14 +44,14 @@ def _pieces(whole: Tensor, pieces: list[Tensor], axis: int) -> list[Access]:
 
 
 def bind_concat(op: ConcatOp, context: KernelContext) -> Kernel | None:
-    """One copy for each operand that is not empty."""
+    """One copy for each operand that is not empty, nor written where it belongs: only such have rows apart."""
     ins, (out,) = tensors(op)
     axis = normalize_axis(integer(op.axis), len(out.dims))
     accesses = _pieces(out, ins, axis)
     kernels = [
         (n, _copy(op, i.dims, a, _row_major(i)))
         for n, (i, a) in enumerate(zip(ins, accesses, strict=True))
-        if 0 not in i.dims
+        if 0 not in i.dims and i.pitch is None
     ]
 
     def kernel(outs: Sequence[Array], ins: Sequence[Array]) -> None:

@@ -64,9 +64,10 @@ class NoAlgorithm(Exception):
 class MatmulSpec:
     """The call. A is [m, k] (stored [k, m] if `trans_a`), B [k, n] ([n, k] if `trans_b`), C and D [m, n].
 
-    All are row-major without gaps. `stride_*` are the distances between the matrices of a batch in elements;
-    0 repeats a matrix. All sizes are at least 1. `tf32` lets float32 operands be rounded to TF32; without it
-    float32 is computed as such. f16 and bf16 accumulate in f32. Addresses are multiples of `alignment` bytes.
+    All are row-major, without gaps but where `pitch` says how many elements apart the rows of D begin. `stride_*` are
+    the distances between the matrices of a batch in elements; 0 repeats a matrix. All sizes are at least 1. `tf32`
+    lets float32 operands be rounded to TF32; without it float32 is computed as such. f16 and bf16 accumulate in f32.
+    Addresses are multiples of `alignment` bytes.
     """
 
     m: int
@@ -80,6 +81,7 @@ class MatmulSpec:
     stride_b: int = 0
     stride_c: int = 0
     stride_d: int = 0
+    pitch: int | None = None
     epilogue: Epilogue = Epilogue.DEFAULT
     alpha: float = 1.0
     beta: float = 0.0
@@ -88,7 +90,8 @@ class MatmulSpec:
 
     def __str__(self) -> str:
         batch = f" batch {self.batch}" if self.batch > 1 else ""
-        return f"{self.dtype} GEMM {self.m}x{self.n}x{self.k}{batch} {self.epilogue.name}"
+        apart = f" rows {self.pitch} apart" if self.pitch else ""
+        return f"{self.dtype} GEMM {self.m}x{self.n}x{self.k}{batch}{apart} {self.epilogue.name}"
 
 
 @dataclass(frozen=True)
@@ -173,14 +176,14 @@ class Matmul:
         """The descriptors of B, A, C and D: each row-major [rows, columns] is column-major [columns, rows]."""
         lt, s = self._lt, self.spec
         layouts: list[int] = []
-        for rows, columns, transposed, stride in (
-            (s.k, s.n, s.trans_b, s.stride_b),
-            (s.m, s.k, s.trans_a, s.stride_a),
-            (s.m, s.n, False, s.stride_c),
-            (s.m, s.n, False, s.stride_d),
+        for rows, columns, transposed, stride, pitch in (
+            (s.k, s.n, s.trans_b, s.stride_b, None),
+            (s.m, s.k, s.trans_a, s.stride_a, None),
+            (s.m, s.n, False, s.stride_c, None),
+            (s.m, s.n, False, s.stride_d, s.pitch),
         ):
             rows, columns = (columns, rows) if transposed else (rows, columns)
-            layout = lt.matrix_layout_create(_DATA_TYPES[s.dtype], columns, rows, columns)
+            layout = lt.matrix_layout_create(_DATA_TYPES[s.dtype], columns, rows, pitch or columns)
             owned.callback(lt.matrix_layout_destroy, layout)
             self._set("matrix_layout", layout, "BATCH_COUNT", ctypes.c_int32(s.batch))
             self._set("matrix_layout", layout, "STRIDED_BATCH_OFFSET", ctypes.c_int64(stride))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from math import gcd, prod
+from math import gcd
 from typing import TypeAlias
 
 import numpy as np
@@ -55,7 +55,7 @@ def split_calls(spec: MatmulSpec, a: Tensor, b: Tensor, c: Tensor | None, out: T
     strides = [_batch_strides(x, batch) for x in (a, b, c or b, out)]
     sizes, steps = collapse(batch, strides)
     sa, sb, sc, sd = steps
-    rows_follow = (sa[-1], sb[-1], sd[-1]) == (spec.m * spec.k, 0, spec.m * spec.n)
+    rows_follow = (sa[-1], sb[-1], sd[-1]) == (spec.m * spec.k, 0, spec.m * (spec.pitch or spec.n))
     if sizes[-1] > 1 and rows_follow and not spec.trans_a and (c is None or sc[-1] == spec.m * spec.n):
         spec = replace(spec, m=spec.m * sizes[-1])
         sizes, steps = (*sizes[:-1], 1), [(*s[:-1], 0) for s in steps]
@@ -73,7 +73,7 @@ def split_calls(spec: MatmulSpec, a: Tensor, b: Tensor, c: Tensor | None, out: T
 
 def _batch_strides(x: Tensor, batch: tuple[int, ...]) -> tuple[int, ...]:
     """The distance in elements between matrices of an operand, per dim of the result's batch."""
-    matrix = prod(x.dims[-2:])
+    matrix = x.dims[-2] * (x.pitch or x.dims[-1])
     return tuple(s * matrix for s in Access.broadcast(x.dtype, x.dims[:-2], batch).strides)
 
 
@@ -180,7 +180,7 @@ def _spec(op: MatmulOp | BiasedOp) -> MatmulSpec:
     return MatmulSpec(
         m, n, a.dims[-2] if trans_a else a.dims[-1], out.dtype, trans_a, trans_b,
         epilogue=EPILOGUES[op.name], alpha=number(op.alpha), beta=0.0 if op.c is None else number(op.beta),
-        tf32=op.compute_type is not None,
+        tf32=op.compute_type is not None, pitch=out.pitch,
     )  # fmt: skip
 
 
@@ -200,15 +200,17 @@ def _plan(
         if epilogue is Epilogue.DEFAULT:
             raise CompileError(str(e), node_name(op)) from None
     plain = replace(calls, spec=replace(calls.spec, epilogue=Epilogue.DEFAULT))
-    dims = [out.dims, out.dims[-1:]] if epilogue.takes_bias else [out.dims]
+    addends = [Access.of(out)]
+    if epilogue.takes_bias:
+        addends.append(Access.broadcast(out.dtype, out.dims[-1:], out.dims))
     try:
-        return Gemm(plain, context, _finish(op.name, epilogue, out, dims, 1.0))
+        return Gemm(plain, context, _finish(op.name, epilogue, out, addends, 1.0))
     except NoAlgorithm as e:
         raise CompileError(str(e), node_name(op)) from None
 
 
-def _finish(op: str, epilogue: Epilogue, out: Tensor, dims: Sequence[tuple[int, ...]], beta: float) -> Aligned:
-    """`act(beta * x0 + x1)` of operands of these dims, x0 being there if beta is not 0, x1 if the epilogue adds one."""
+def _finish(op: str, epilogue: Epilogue, out: Tensor, addends: Sequence[Access], beta: float) -> Aligned:
+    """`act(beta * x0 + x1)` of these operands, x0 being there if beta is not 0, x1 if the epilogue adds one."""
     terms = [f"{literal(beta, out.dtype)} * x0"] if beta else []
     terms += [f"x{len(terms)}"] if epilogue.takes_bias else []
     value = " + ".join(terms) or literal(0.0, out.dtype)
@@ -216,14 +218,12 @@ def _finish(op: str, epilogue: Epilogue, out: Tensor, dims: Sequence[tuple[int, 
         value = f"relu({value})"
     elif epilogue & Epilogue.GELU:
         value = expressions.ACTIVATIONS["gelu_tanh"](f"({value})", out.dtype, ())
-    accesses = [Access.broadcast(out.dtype, d, out.dims) for d in dims]
-    result = Access.broadcast(out.dtype, out.dims, out.dims)
-    return map_kernel(op, out.dims, result, accesses, value, expressions.FUNCTIONS)
+    return map_kernel(op, out.dims, Access.of(out), addends, value, expressions.FUNCTIONS)
 
 
 def _without_product(op: MatmulOp | BiasedOp, out: Tensor, spec: MatmulSpec, where: dict[str, int]) -> Kernel:
     """What is left where K is 0, which cuBLASLt refuses: `act(beta * C + bias)`."""
     used = [where[name] for name in ("c", "bias") if name in where]
-    dims = [tensor_of(op.operands[n]).dims for n in used]
-    kernel = _finish(op.name, spec.epilogue, out, dims, spec.beta)
+    addends = [Access.broadcast(out.dtype, tensor_of(op.operands[n]).dims, out.dims) for n in used]
+    kernel = _finish(op.name, spec.epilogue, out, addends, spec.beta)
     return lambda outs, ins: kernel(outs[0], *(ins[n] for n in used))

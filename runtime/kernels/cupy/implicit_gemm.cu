@@ -1,5 +1,6 @@
 // y[m, n] = activation(sum over k of A[m, k] w[n, k] + bias[n] + residual[m, n]): m is a position of the result, n a
 // filter, k = (row, column, channel) of the kernel; A[m, k] is x where position m sees it through k, 0 outside of it.
+// The rows of y begin `pitch` elements apart.
 //
 // A block computes BM positions by BN filters of 128 bytes of k (a unit) at a time, from STAGES units in shared memory,
 // by WARPS_M x WARPS_N warps, which take AT_ONCE of a unit's four steps from there before they multiply. SPLIT blocks of
@@ -56,7 +57,7 @@ __device__ __forceinline__ void receive(u32) { __syncthreads(); }
 extern "C" __global__ void CLUSTER __launch_bounds__(THREADS)
 NAME(const TYPE* x, const TYPE* w, const TYPE* bias,
      const TYPE* residual, TYPE* y, int M, int N, int K, int C, int S, int H, int W, int OH, int OW,
-     int step_h, int step_w, int pad_h, int pad_w, int apart_h, int apart_w) {
+     int step_h, int step_w, int pad_h, int pad_w, int apart_h, int apart_w, int pitch) {
   extern __shared__ __align__(128) char memory[];
   START_NEXT;
   const u32 shared = (u32)__cvta_generic_to_shared(memory);
@@ -247,6 +248,6 @@ NAME(const TYPE* x, const TYPE* w, const TYPE* bias,
       float value = sum[q] + load(added[i].v[q]) + load(more[i].v[q]);
       store(result.v[q], ACTIVATE(value));
     }
-    *(Chunk*)(y + (long long)(m0 + rank * OWN_ROWS + local_m) * N + n0 + local_n) = result;
+    *(Chunk*)(y + (long long)(m0 + rank * OWN_ROWS + local_m) * pitch + n0 + local_n) = result;
   }
 }

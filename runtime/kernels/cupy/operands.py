@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from math import prod
+from typing import Any, NamedTuple, cast
 
-from xdsl.ir import SSAValue
+from xdsl.ir import OpResult, SSAValue
 
 from ....dialects.nn.base import NNOp
 from ....dialects.nn.types import dims_of, dtype_of, element_type, static_dims
+from ....passes.plan_memory import PITCH
 from .. import Bind, Kernel, KernelContext
 
 FLOATS = frozenset({"float64", "float32", "float16", "bfloat16"})
@@ -16,15 +18,27 @@ FLOATS = frozenset({"float64", "float32", "float16", "bfloat16"})
 
 
 class Tensor(NamedTuple):
-    """The dims and the dtype's name of a value."""
+    """The dims and the dtype's name of a value, and how many elements after one another its rows begin, if apart."""
 
     dims: tuple[int, ...]
     dtype: str
+    pitch: int | None = None
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """The distances between neighbours along each dim, in elements."""
+        *outer, row = self.dims or (1,)
+        step = row if self.pitch is None else self.pitch
+        strides = [step * prod(outer[axis + 1 :]) for axis in range(len(outer))]
+        return (*strides, 1)[: len(self.dims)]
 
 
 def tensor_of(value: SSAValue) -> Tensor:
     """What is known of a value of static type."""
-    return Tensor(static_dims(dims_of(value.type)), dtype_of(element_type(value.type)).name)
+    dtype = dtype_of(element_type(value.type))
+    pitches: Any = value.op.attributes.get(PITCH) if isinstance(value, OpResult) else None
+    pitch = 0 if pitches is None else pitches.get_values()[cast(OpResult, value).index]
+    return Tensor(static_dims(dims_of(value.type)), dtype.name, pitch // dtype.itemsize or None)
 
 
 def tensors(op: NNOp) -> tuple[list[Tensor], list[Tensor]]:

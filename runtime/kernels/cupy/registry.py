@@ -130,5 +130,8 @@ ALTERNATIVES: dict[type[NNOp], Alternatives] = {
 KERNELS: dict[type[NNOp], Bind] = {op: guarded(bind) for bind, ops in _BINDERS.items() for op in ops}
 """Op class -> its binder."""
 
+ROWS_APART = frozenset({*_BINDERS[bind_gemm], CudnnConvOp, CudaConvOp})
+"""The ops whose kernels write rows that lie apart."""
+
 RELOCATABLE = frozenset(KERNELS) - {*_BINDERS[bind_gemm], CudnnConvOp}
 """The ops computed by kernels of our own only: in a captured graph they may be given other addresses."""

@@ -149,7 +149,7 @@ NAME(const TYPE* x, const TYPE* w, const TYPE* bias, const TYPE* residual, TYPE*
 #pragma unroll
     for (int i = 0; i < ITEMS; i++) {
       const int local_m = tid / PER_ROW + i * (THREADS / PER_ROW), m = tile * BM + local_m;
-      if (m < M && column < N) *(Chunk*)(y + (long long)m * N + column) = *(const Chunk*)(staged + local_m * STAGED + column);
+      if (m < M && column < N) *(Chunk*)(y + (long long)m * PITCH + column) = *(const Chunk*)(staged + local_m * STAGED + column);
     }
   }
 }

@@ -8,6 +8,7 @@ from math import prod
 
 from ....dialects.nn.types import Array
 from . import source
+from .operands import Tensor
 from .source import Kernel
 
 
@@ -26,6 +27,11 @@ class Access:
         for axis, size in enumerate(shape):
             strides.append(0 if size == 1 else prod(shape[axis + 1 :]))
         return cls(dtype, tuple(strides))
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> Access:
+        """A tensor over its own dims, the rows of which may lie apart."""
+        return cls(tensor.dtype, tensor.strides)
 
 
 class Aligned:

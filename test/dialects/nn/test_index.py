@@ -5,6 +5,7 @@ import pytest
 from xdsl.dialects.builtin import f32, i64
 from xdsl.ir import Block
 
+from nnfuse.dialects.nn.base import View
 from nnfuse.dialects.nn.constant import ConstantOp
 from nnfuse.dialects.nn.index import GatherOp, SliceOp
 from nnfuse.dialects.nn.join import ConcatOp, SplitOp
@@ -59,8 +60,14 @@ def test_concat_views_are_contiguous_pieces():
     a, b = argument(1, 2, 3), argument(1, 4, 3)
     op = ConcatOp([a, b, a], axis=1)
     assert [(v.inner, v.outer, v.offset) for v in op.views()] == [(a, op.result, 0), (b, op.result, 24)]
-    assert ConcatOp([argument(2, 2), argument(2, 1)], axis=1).views() == []
+    assert ConcatOp([argument(2, 2, 3), argument(2, 1, 3)], axis=1).views() == []
     assert ConcatOp([argument(None, 2), argument(2, 2)], axis=0).views() == []
+
+
+def test_concat_views_are_pieces_of_rows():
+    a, b = argument(2, 2), argument(2, 1)
+    op = ConcatOp([a, b, a], axis=-1)
+    assert op.views() == [View(a, op.result, 0, 20), View(b, op.result, 8, 20)]
 
 
 @pytest.mark.parametrize(

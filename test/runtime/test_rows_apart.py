@@ -1,0 +1,86 @@
+"""Images that are concatenated along their channels, channels last: what computes them writes where they belong."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+
+from nnfuse.dialects.nn.conv import ConvOp
+from nnfuse.dialects.nn.join import ConcatOp
+from nnfuse.errors import CompileError
+from nnfuse.lowering.tensor_cores import CALL
+from nnfuse.runtime.kernels import Backend, get_backend
+from nnfuse.runtime.kernels.numpy import BACKEND
+from nnfuse.runtime.pipelines import FUSE, finish_pipeline, layout_pipeline, lower_pipeline, run_passes
+from nnfuse.runtime.program import Program
+from nnfuse.runtime.reference import main_function
+from nnfuse.runtime.session import Session
+from nnfuse.runtime.tolerance import RELATIVE_L2, relative_l2
+
+NETWORK = """g (float[{n},16,9,7] x) => (float[{n},8,5,4] y)
+<float[24,16,1,1] w1, float[24] b1, float[16,24,3,3] w2, float[16] b2, float[8,16,5,5] w3, float[40,16,1,1] w4,
+ float[8,88,3,3] w5> {{
+  a = Conv (x, w1, b1)  ra = Relu (a)
+  c = Conv <pads=[1,1,1,1]> (ra, w2, b2)
+  r = Conv <pads=[2,2,2,2]> (x, w3)  rr = Relu (r)
+  s = Conv (x, w4)  m = MaxPool <kernel_shape=[3,3], pads=[1,1,1,1]> (x)  t = Conv (m, w1, b1)
+  d = Add (c, x)  rd = Relu (d)
+  k = Concat <axis=1> (rr, rd, s, t)
+  y = Conv <pads=[1,1,1,1], strides=[2,2]> (k, w5)
+}}"""
+"""Four branches: of 8 channels, of 16 with a residual, of 40 with a bare product, of 24 with a bias."""
+
+CALLS = ("blas", "cudnn:precompiled", "cudnn:runtime", "cuda")
+
+
+def network(batch: int, precision: str, call: str) -> tuple[onnx.ModelProto, ModuleOp]:
+    """The network with random weights, and its planned program, each convolution by the same call."""
+    model = onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["" : 19]>\n{NETWORK.format(n=batch)}')
+    rng, taps = np.random.default_rng(0), {"w1": 16, "w2": 216, "w3": 400, "w4": 16, "w5": 792, "b1": 1, "b2": 1}
+    for value in list(model.graph.value_info):
+        dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
+        weights = rng.standard_normal(dims, dtype=np.float32) / np.float32(taps[value.name] ** 0.5)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(weights, value.name))
+    module = Session(model, fuse=False).module
+    run_passes(module, f"{FUSE},specialize-shapes,{layout_pipeline(precision, True)}")
+    for op in main_function(module).walk():
+        if isinstance(op, ConvOp):
+            op.attributes[CALL] = StringAttr(call)
+    run_passes(module, f"{lower_pipeline(precision)},{finish_pipeline('cuda', True)}")
+    return model, module
+
+
+def check(batch: int, precision: str, call: str, backend: Backend) -> Program:
+    model, module = network(batch, precision, call)
+    parameters = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    program = Program(module, parameters.__getitem__, backend, {})
+    x = np.random.default_rng(1).standard_normal((batch, 16, 9, 7), dtype=np.float32)
+    (truth,) = Session(model).run(None, {"x": x})
+    for _ in range(2):
+        (result,) = program.run([backend.xp.asarray(x)])
+        assert relative_l2(backend.xp.asarray(result), backend.xp.asarray(truth), backend.xp) <= RELATIVE_L2[precision]
+    assert not any(isinstance(s.op, ConcatOp) for s in program.steps), "nothing is copied"
+    assert len(set(program.plan.wholes().values())) == 1
+    return program
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_on_numpy(batch: int, call: str) -> None:
+    """A program for a GPU, on NumPy, whose kernels write whole arrays: their results are copied."""
+    check(batch, "f16", call, BACKEND)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("precision", ["f16", "bf16", "tf32"])
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_on_a_gpu(batch: int, precision: str, call: str) -> None:
+    try:
+        cuda = get_backend("cuda")
+    except CompileError as e:
+        pytest.skip(str(e))
+    program = check(batch, precision, call, cuda)
+    assert not any(s.default for s in program.steps)
