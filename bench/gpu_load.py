@@ -1,9 +1,9 @@
-"""How long a network takes to load on the GPU: from importing nnfuse to the end of the first run, in new processes.
+"""How long a network takes to load on the GPU, in new processes: from the call of Session to the end of the first run.
 
     python bench/gpu_load.py [--network resnet50] [--precision f16] [--batch 32] [--out FILE.json]
 
 Each of four loads is a process of its own: untuned and tuned with empty caches (neither a kernel compiled nor a layer
-timed before), then both again. Starting CUDA and reading the model are counted.
+timed before), then both again. `start` is what comes before: importing nnfuse and CuPy, and starting CUDA.
 """
 
 from __future__ import annotations
@@ -19,23 +19,25 @@ from pathlib import Path
 from typing import Any
 
 
-def load(model: str, precision: str, batch: int, tune: bool) -> float:
-    """Seconds that it takes this process."""
+def load(model: str, precision: str, batch: int, tune: bool) -> tuple[float, float]:
+    """Seconds that it takes this process to start, and to load."""
     start = time.perf_counter()
     import cupy as cp
 
     import nnfuse
 
+    cp.zeros(1)
+    started = time.perf_counter()
     session = nnfuse.Session(model, device="cuda", precision=precision, tune=tune)
     x = cp.random.default_rng(0).standard_normal((batch, 3, 224, 224), dtype=cp.float32)
     session.run(None, {"x": x})
     cp.cuda.Device().synchronize()
-    return time.perf_counter() - start
+    return started - start, time.perf_counter() - started
 
 
-def measure(options: argparse.Namespace, model: Path, folder: Path) -> dict[str, float]:
-    """Seconds of each load."""
-    seconds: dict[str, float] = {}
+def measure(options: argparse.Namespace, model: Path, folder: Path) -> dict[str, dict[str, float]]:
+    """Seconds of each start and load."""
+    seconds: dict[str, dict[str, float]] = {}
     for tune in (False, True):
         caches = folder / f"caches{int(tune)}"
         environment = os.environ | {"NNFUSE_CACHE": str(caches / "tuning"), "CUPY_CACHE_DIR": str(caches / "kernels")}
@@ -44,7 +46,7 @@ def measure(options: argparse.Namespace, model: Path, folder: Path) -> dict[str,
             command += ["--precision", options.precision, "--batch", str(options.batch)]
             done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
             name = f"{'tuned' if tune else 'untuned'}, {'from the caches' if again else 'empty caches'}"
-            seconds[name] = float(done.stdout.split()[-1])
+            seconds[name] = dict(zip(("start", "load"), map(float, done.stdout.split()[-2:]), strict=True))
     return seconds
 
 
@@ -70,7 +72,7 @@ def main() -> None:
     parser.add_argument("--tune", action=argparse.BooleanOptionalAction, help="with --load")
     options = parser.parse_args()
     if options.load:
-        print(load(options.load, options.precision, options.batch, bool(options.tune)))
+        print(*load(options.load, options.precision, options.batch, bool(options.tune)))
         return
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder, "model.onnx")
@@ -78,7 +80,7 @@ def main() -> None:
         seconds = measure(options, model, Path(folder))
     print(f"{options.network} {options.precision} batch {options.batch}, seconds:")
     for name, value in seconds.items():
-        print(f"  {name:26} {value:6.1f}")
+        print(f"  {name:26} load {value['load']:5.1f}  start {value['start']:4.1f}")
     if options.out is not None:
         row = {"network": options.network, "precision": options.precision, "batch": options.batch, "seconds": seconds}
         options.out.write_text(json.dumps({"machine": machine, "rows": [row]}, indent=1))
