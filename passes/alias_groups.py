@@ -134,7 +134,7 @@ class AliasGroups:
             and m not in self.pitch
             and dims_of(m.type)[-1:] == dims_of(view.inner.type)[-1:]
             and isinstance(m.owner, NNOp)
-            and (m.owner.ROWS_APART or any(v.inner is m and v.outer in inner.members for v in m.owner.views()))
+            and (m.owner.writes_rows_apart() or any(v.inner is m and v.outer in inner.members for v in m.owner.views()))
             for m, offset in inner.members.items()
         )
 

@@ -159,7 +159,7 @@ def _check_rows(plan: Plan) -> None:
                 node_name(op),
                 HINT,
             )
-        if not op.ROWS_APART and not any((value, v) in views for v in op.operands):
+        if not op.writes_rows_apart() and not any((value, v) in views for v in op.operands):
             raise CompileError("the rows of the result cannot lie apart", node_name(op), HINT)
         for use in value.uses:
             if not any((value, r) in views or (r, value) in views for r in use.operation.results):

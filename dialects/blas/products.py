@@ -30,7 +30,6 @@ class ProductOp(NNOp):
     """
 
     INPLACE: ClassVar = ("c",)
-    ROWS_APART: ClassVar = True
     EPILOGUE: ClassVar[ActivationAttr | None] = None
     """What is applied to the sum."""
 
@@ -40,6 +39,10 @@ class ProductOp(NNOp):
     transB = prop_def(IntegerAttr, default_value=IntegerAttr(0, i64))
     compute_type = opt_prop_def(StringAttr)
     result = result_def(AnyTensor)
+
+    def writes_rows_apart(self) -> bool:
+        """Yes: BLAS calls it the leading dimension."""
+        return True
 
     def transposed(self) -> tuple[bool, bool]:
         """Whether the last two dims of a, and of b, are swapped."""

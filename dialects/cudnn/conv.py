@@ -40,6 +40,10 @@ class CudnnConvOp(ConvCallOp):
     spelling = prop_def(StringAttr, default_value=StringAttr("precompiled"))
     plan = opt_prop_def(StringAttr)
 
+    def writes_rows_apart(self) -> bool:
+        """Where no plan is named: that is one of those for rows that follow one another, other rows have others."""
+        return self.plan is None
+
     def infer(
         self, x: Abstract, w: Abstract, bias: Abstract | None, residual: Abstract | None
     ) -> TensorType[Attribute]:

@@ -165,7 +165,6 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
     - ONNX: its spelling in ONNX, None where it has none;
     - HOST: the operands whose *value* decides the result type (read as NumPy arrays on every device);
     - INPLACE: the operands whose buffer the (first) result may take over, where sizes and element types are equal;
-    - ROWS_APART: whether the rows of the result (its last dim) may be written with gaps between them;
     - VIEW: whether result 0 is operand 0 with other dims, row-major: then it costs nothing. See also `views`.
     - POINTWISE: whether each element of the result is computed from the operands' elements at its (broadcast) place;
     - REPEATS: whether the result only repeats operand 0 (broadcast, Expand, Tile): it is not kept as a prepared weight;
@@ -178,7 +177,6 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
     ONNX: ClassVar[Onnx | None] = None
     HOST: ClassVar[frozenset[str]] = frozenset()
     INPLACE: ClassVar[tuple[str, ...]] = ()
-    ROWS_APART: ClassVar[bool] = False
     VIEW: ClassVar[bool] = False
     POINTWISE: ClassVar[bool] = False
     REPEATS: ClassVar[bool] = False
@@ -307,6 +305,10 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
         if self.VIEW and is_static(self.operands[0].type) and is_static(self.results[0].type):
             return [View(self.results[0], self.operands[0], 0)]
         return []
+
+    def writes_rows_apart(self) -> bool:
+        """Whether the rows of the result (its last dim) may be written with gaps between them."""
+        return False
 
     def working_bytes(self) -> int:
         """The bytes of the largest array that computing takes besides operands and results; needs static types.

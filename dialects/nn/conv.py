@@ -174,7 +174,6 @@ class ConvCallOp(DirectConvOp):
     """What one kernel computes: layout nhwc, and a residual has the result's dims."""
 
     ONNX: ClassVar = None
-    ROWS_APART: ClassVar = True
 
     def infer(
         self, x: Abstract, w: Abstract, bias: Abstract | None, residual: Abstract | None
@@ -186,6 +185,10 @@ class ConvCallOp(DirectConvOp):
         if residual is not None and residual.dims != dims_of(result):
             raise CompileError(f"the residual {residual.type} of {self.name} must be a {result}")
         return result
+
+    def writes_rows_apart(self) -> bool:
+        """Yes."""
+        return True
 
 
 @irdl_op_definition
