@@ -1,9 +1,9 @@
 """How long a network takes to load on the GPU, in new processes: from the call of Session to the end of the first run.
 
-    python bench/gpu_load.py [--network resnet50] [--precision f16] [--batch 32] [--out FILE.json]
+    python bench/gpu_load.py [--network resnet50] [--precision f16] [--batch 32] [--times 3] [--out FILE.json]
 
-Each of four loads is a process of its own: untuned and tuned with empty caches (neither a kernel compiled nor a layer
-timed before), then both again. `start` is what comes before: importing nnfuse and CuPy, and starting CUDA.
+Each load is a process of its own: untuned and tuned with empty caches (neither a kernel compiled nor a layer timed
+before), then both again; the median of several, but one for the first tuned one. `start` is what comes before: importing nnfuse and CuPy, and starting CUDA.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 
@@ -24,11 +25,11 @@ def load(model: str, precision: str, batch: int, tune: bool) -> tuple[float, flo
     start = time.perf_counter()
     import cupy as cp
 
-    import nnfuse
+    from nnfuse import Session
 
     cp.zeros(1)
     started = time.perf_counter()
-    session = nnfuse.Session(model, device="cuda", precision=precision, tune=tune)
+    session = Session(model, device="cuda", precision=precision, tune=tune)
     x = cp.random.default_rng(0).standard_normal((batch, 3, 224, 224), dtype=cp.float32)
     session.run(None, {"x": x})
     cp.cuda.Device().synchronize()
@@ -39,15 +40,24 @@ def measure(options: argparse.Namespace, model: Path, folder: Path) -> dict[str,
     """Seconds of each start and load."""
     seconds: dict[str, dict[str, float]] = {}
     for tune in (False, True):
-        caches = folder / f"caches{int(tune)}"
-        environment = os.environ | {"NNFUSE_CACHE": str(caches / "tuning"), "CUPY_CACHE_DIR": str(caches / "kernels")}
-        for again in (False, True):
-            command = [sys.executable, __file__, "--load", str(model), "--tune" if tune else "--no-tune"]
-            command += ["--precision", options.precision, "--batch", str(options.batch)]
-            done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-            name = f"{'tuned' if tune else 'untuned'}, {'from the caches' if again else 'empty caches'}"
-            seconds[name] = dict(zip(("start", "load"), map(float, done.stdout.split()[-2:]), strict=True))
+        times = 1 if tune else options.times
+        empty = [load_elsewhere(options, model, folder / f"{tune}{n}", tune) for n in range(times)]
+        again = [load_elsewhere(options, model, folder / f"{tune}0", tune) for _ in range(options.times)]
+        name = "tuned" if tune else "untuned"
+        for caches, loads in (("empty caches", empty), ("from the caches", again)):
+            start, load = (median(column) for column in zip(*loads, strict=True))
+            seconds[f"{name}, {caches}"] = {"start": start, "load": load}
     return seconds
+
+
+def load_elsewhere(options: argparse.Namespace, model: Path, caches: Path, tune: bool) -> tuple[float, float]:
+    """What `load` returns in a new process that uses the caches in a folder."""
+    environment = os.environ | {"NNFUSE_CACHE": str(caches / "tuning"), "CUPY_CACHE_DIR": str(caches / "kernels")}
+    command = [sys.executable, __file__, "--load", str(model), "--tune" if tune else "--no-tune"]
+    command += ["--precision", options.precision, "--batch", str(options.batch)]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    start, load = map(float, done.stdout.split()[-2:])
+    return start, load
 
 
 def export(name: str, batch: int, path: Path) -> dict[str, Any]:
@@ -67,6 +77,7 @@ def main() -> None:
     parser.add_argument("--network", default="resnet50")
     parser.add_argument("--precision", default="f16")
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--times", type=int, default=3, help="how many processes a figure is the median of")
     parser.add_argument("--out", type=Path, help="write all figures to this JSON file")
     parser.add_argument("--load", metavar="FILE.onnx", help="load this here, and print the seconds")
     parser.add_argument("--tune", action=argparse.BooleanOptionalAction, help="with --load")

@@ -292,7 +292,7 @@ func.func @main(%x: tensor<6x8xf16>, %w: tensor<8x16xf16>, %v: tensor<8x3xf16>) 
 
 // CHECK-LABEL: func.func @main
 // CHECK: %a = cudnn.conv {{.*}} {place = array<i64: {{[0-9]+}}>, pitch = array<i64: 32>}
-// CHECK-NEXT: %b = cudnn.conv {{.*}} plan = "eng0" {place = array<i64: {{[0-9]+}}>}
+// CHECK-NEXT: %b = cudnn.conv {{.*}} plan = "eng0" {{.*}} {place = array<i64: {{[0-9]+}}>}
 func.func @main(%x: tensor<2x4x4x8xf16>) -> tensor<2x4x4x16xf16> {
   %w = nn.parameter "w" : tensor<8x1x1x8xf16>
   %a = cudnn.conv %x, %w layout = "nhwc" : (tensor<2x4x4x8xf16>, tensor<8x1x1x8xf16>) -> tensor<2x4x4x8xf16>
