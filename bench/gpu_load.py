@@ -3,7 +3,8 @@
     python bench/gpu_load.py [--network resnet50] [--precision f16] [--batch 32] [--times 3] [--out FILE.json]
 
 Each load is a process of its own: untuned and tuned with empty caches (neither a kernel compiled nor a layer timed
-before), then both again; the median of several, but one for the first tuned one. `start` is what comes before: importing nnfuse and CuPy, and starting CUDA.
+before), then both again; the median of several, but one for the first tuned one. `start` is what comes before:
+importing nnfuse and CuPy, and starting CUDA.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ class CudnnConvOp(ConvCallOp):
     plan = opt_prop_def(StringAttr)
 
     def writes_rows_apart(self) -> bool:
-        """Where no plan is named: that is one of those for rows that follow one another, other rows have others."""
-        return self.plan is None
+        """Where they do, or no plan is named: plans for rows that follow one another are not those for others."""
+        return self.plan is None or "pitch" in self.attributes
 
     def infer(
         self, x: Abstract, w: Abstract, bias: Abstract | None, residual: Abstract | None
