@@ -228,8 +228,9 @@ class Session:
     def program(self, shapes: Sequence[tuple[int, ...] | None]) -> Program:
         """The program for inputs of these shapes, compiled at the first call and kept while it is among the last used.
 
-        A program that is dropped still runs to its end where it is running.
+        A program that is dropped still runs to its end where it is running. On a GPU, that of the session is current.
         """
+        self._backend.check_caller(self._device)
         return self._program(tuple(None if s is None else tuple(s) for s in shapes), self._branches)
 
     def _program(self, shapes: Shapes, branches: Branches) -> Program:
@@ -262,6 +263,8 @@ class Session:
 
     def compile(self, shapes: Sequence[tuple[int, ...] | None]) -> ModuleOp:
         """The planned module for inputs of these shapes; no parameter is read."""
+        if self._tune:
+            self._backend.check_caller(self._device)
         return self._planned_module(shapes, self._branches)
 
     def _planned_module(self, shapes: Sequence[tuple[int, ...] | None], branches: Branches) -> ModuleOp:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -82,3 +83,17 @@ def test_a_thread_waits_for_its_own(compiles: Any) -> None:
     other.join()
     compiling.compiled("k", "good")
     compiling.finish()
+
+
+def test_once_for_each_device(compiles: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that comes later has all compiled ahead of its first run too."""
+    compiled: list[tuple[int, str]] = []
+    monkeypatch.setattr(compiling, "_known", cache(compiling.Compiling))
+    monkeypatch.setattr(compiling.Compiling, "_compile", lambda self, device: compiled.append((device, self.name)))
+    compiles(lambda source: None)
+    for device in (0, 1, 0):
+        monkeypatch.setattr(library, "current_device", lambda device=device: device)
+        kernel = compiling.compiled("k", "a")
+        assert compiling.compiled("k", "a") is kernel
+        compiling.finish()
+    assert compiled == [(0, "k"), (1, "k")]

@@ -9,6 +9,8 @@ import dataclasses
 import gc
 import sys
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -225,7 +227,12 @@ CAPTURED = (
     ],
 )
 def test_who_may_run(
-    cupy: Any, torch: Any, line: str | None, monkeypatch: pytest.MonkeyPatch, model_of: Callable[..., Any]
+    cupy: Any,
+    torch: Any,
+    line: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    model_of: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
     """Said before anything is looked at: what is fed may not be ready."""
     monkeypatch.setattr(library, "cupy", lambda: cupy)
@@ -241,6 +248,10 @@ def test_who_may_run(
         with pytest.raises(CompileError) as error:
             made.run(None, fed)
         assert str(error.value) == line and isinstance(error.value, UnsupportedError) == (line == CAPTURED)
+    for load in (made.program, partial(made.save, tmp_path / "p.mlir")):
+        with pytest.raises(CompileError) as error:
+            load([(2, 64), (2, 64)])
+        assert str(error.value) == line
 
 
 # On a GPU
@@ -325,28 +336,3 @@ def test_a_capture_by_torch(model_of: Callable[..., Any]) -> None:
         assert str(error.value) == CAPTURED
         np.testing.assert_array_equal(made.run(None, {"x": x, "x1": x})[0].get(), np.full((3, 64), 2))
     assert y.tolist() == [2] * 4
-
-
-@pytest.mark.gpu
-def test_two_gpus(model_of: Callable[..., Any]) -> None:
-    """A session stays on the GPU that was current when it was made; there is one for each."""
-    xp = of_device("cuda")
-    if xp.cuda.runtime.getDeviceCount() < 2:
-        pytest.skip("there is one GPU")
-    model = model_of(CONVS)[0]
-    x = RNG.standard_normal((2, 8, 32, 32)).astype(np.float32)
-    (expected,) = Session(model).run(None, {"x": x})
-    made: list[Any] = []
-    for ordinal in (0, 1):
-        with xp.cuda.Device(ordinal):
-            made.append((Session(model, device="cuda", precision="f16"), xp.asarray(x)))
-    for ordinal, (session_, array) in enumerate(made):
-        with xp.cuda.Device(ordinal):
-            for fed in (x, array, array):
-                result = session_.run(None, {"x": fed})[0]
-                assert relative_l2(host(result), expected) <= RELATIVE_L2["f16"]
-            assert result.data.device_id == ordinal
-            with pytest.raises(CompileError, match=f"^x: the array is on GPU {1 - ordinal}, but the session is on GPU"):
-                session_.run(None, {"x": made[1 - ordinal][1]})
-        with xp.cuda.Device(1 - ordinal), pytest.raises(CompileError, match=f"the session is on GPU {ordinal}, but"):
-            session_.run(None, {"x": x})

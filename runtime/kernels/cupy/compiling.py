@@ -14,12 +14,12 @@ from . import library
 
 
 class Compiling:
-    """A kernel that is being compiled, for the device current when it was asked for."""
+    """A kernel that is being compiled for a device, and loaded there."""
 
-    def __init__(self, name: str, source: str):
+    def __init__(self, name: str, source: str, device: int):
         self.name = name
         self._raw: Any = library.cupy().RawKernel(source, name, options=("-std=c++17",))
-        self._ahead: Future[None] = _workers().submit(self._compile, library.current_device())
+        self._ahead: Future[None] = _workers().submit(self._compile, device)
         _unfinished.kernels.add(self)
 
     def _compile(self, device: int) -> None:
@@ -27,7 +27,7 @@ class Compiling:
             self._raw.compile()
 
     def kernel(self) -> Any:
-        """The `cupy.RawKernel`, compiled and loaded for the current device; raises what CuPy says of it."""
+        """The `cupy.RawKernel`, loaded for its device, which is current; raises what CuPy says of it."""
         wait([self._ahead])
         _unfinished.kernels.discard(self)
         self._raw.compile()  # done already; what went wrong goes wrong again, for this caller to hear of
@@ -50,13 +50,13 @@ def _workers() -> ThreadPoolExecutor:
 
 
 @lru_cache(maxsize=4096)
-def _known(name: str, source: str) -> Compiling:
-    return Compiling(name, source)
+def _known(name: str, source: str, device: int) -> Compiling:
+    return Compiling(name, source, device)
 
 
 def compiled(name: str, source: str) -> Compiling:
-    """The kernel `name` that a source defines; equal ones are compiled once."""
-    return _known(name, source)
+    """The kernel `name` that a source defines, for the current device; equal ones are compiled once for each."""
+    return _known(name, source, library.current_device())
 
 
 def finish() -> None:

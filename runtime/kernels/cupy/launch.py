@@ -40,6 +40,7 @@ class OverlappedKernel:
     def __init__(self, compiling: Compiling, grid: tuple[int, int, int], block: int, shared: int = 0):
         """`block` are the threads of a block, `shared` the bytes of its dynamic shared memory."""
         self._compiling, self._shared = compiling, shared
+        self._loaded: Any = None
         self._function: Any = None
         driver = self._driver = library.cuda_driver()
         self._config, self._params = driver.CUlaunchConfig(), driver.CUDA_KERNEL_NODE_PARAMS()
@@ -67,7 +68,8 @@ class OverlappedKernel:
         raw = self._compiling.kernel()
         if self._shared:
             raw.max_dynamic_shared_size_bytes = self._shared
-        self._function = self._params.func = self._driver.CUfunction(raw.kernel.ptr)
+        self._loaded = raw.kernel  # kept: CuPy unloads a module with the last of its functions
+        self._function = self._params.func = self._driver.CUfunction(self._loaded.ptr)
 
     def update(self, executable: Any, node: Any, arguments: tuple[int, ...], types: tuple[Any, ...]) -> None:
         """Give a node of an instantiated graph, which is a launch of this kernel, other arguments."""
