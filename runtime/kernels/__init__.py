@@ -10,6 +10,7 @@ maps an op class to a function that makes its result from fixed operands when th
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from ...dialects.nn.base import NNOp
 from ...dialects.nn.types import Array
 from ...errors import CompileError, OutOfMemoryError
 from ...passes.plan_memory import ALIGNMENT
+
+CAPTURING = threading.Lock()
+"""Held while a device is captured, and while it is waited for: CUDA lets no thread wait while another one captures."""
 
 SHORTAGE_HINT = "a smaller batch needs less; other programs and arrays may be freed"
 
@@ -237,7 +241,8 @@ class Backend:
     def synchronize(self) -> None:
         """Wait until the device has done what it was asked to do."""
         if self.xp is not np:
-            self.xp.cuda.Device().synchronize()
+            with CAPTURING:
+                self.xp.cuda.Device().synchronize()
 
     def bind(self, op: NNOp, context: KernelContext) -> Kernel | None:
         """The kernel for `op`, or None where `compute` serves."""

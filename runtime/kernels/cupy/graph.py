@@ -8,6 +8,7 @@ from itertools import cycle
 from statistics import median
 from typing import Any
 
+from .. import CAPTURING
 from . import library, source
 from .compiling import compiled
 from .launch import ADDRESS, Launch, OverlappedKernel, recorded
@@ -37,8 +38,8 @@ class Graph:
         """`run` has run before, so that everything is compiled and planned."""
         self._xp: Any = library.cupy()
         stream = self._xp.cuda.Stream(non_blocking=True)
-        self._xp.cuda.Device().synchronize()
-        with stream, recorded() as launches:
+        with CAPTURING, stream, recorded() as launches:
+            self._xp.cuda.Device().synchronize()
             stream.begin_capture()
             try:
                 run()
