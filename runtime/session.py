@@ -282,9 +282,7 @@ class Session:
             if tuner is not None:
                 tuner.tune_algorithms(module)
                 mark_tuned(module, self._backend.describe())
-            run_passes(module, finish_pipeline(self.device, self._fuse), self._context)
-            if tuner is not None:
-                tuner.tune_rows(module)
+        run_passes(module, finish_pipeline(self.device, self._fuse), self._context)
         return module
 
     def _specialized(self, dims: Mapping[str, int], branches: Branches) -> ModuleOp:

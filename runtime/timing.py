@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
 from ..dialects.nn.base import NNOp
-from ..dialects.nn.constant import is_weight
 from ..dialects.nn.types import Array, dims_of, dtype_of, element_type, num_bytes, static_dims
-from .fragments import is_around
 from .frame import Frame, Step
 from .reference import evaluate
 
@@ -32,32 +31,25 @@ def no_parameters(name: str) -> Array:
 
 
 class Timing:
-    """Times a frame's calls on random data, in a captured graph of several launches with weights that rotate.
+    """Times a frame's calls on random data, in a captured graph of several launches with weights that rotate."""
 
-    Weights are what a network would read from memory; what only they need runs once. What needs one of the arguments
-    that stand for the network around the call is not timed.
-    """
-
-    def __init__(self, func: FuncOp, frame: Frame):
-        """`func` is that of a fragment, and `frame` one of its program."""
+    def __init__(self, func: FuncOp, frame: Frame, weights: Sequence[int]):
+        """`weights` are the arguments that a network would read from memory; what only they need runs once."""
         assert frame.backend.capture is not None and frame.backend.elapsed is not None
         self.neighbour = frame.backend.neighbour()
         self.func, self.frame, self.capture, self.elapsed = func, frame, frame.backend.capture, frame.backend.elapsed
         rng = frame.xp.random.default_rng(0)
         arguments = list(frame.program.plan.block.args)
         frame.bring([random_array(rng, a) for a in arguments])
-        rotating = [a for a in arguments if is_weight(a)]
+        rotating = [arguments[i] for i in weights]
         size = sum(num_bytes(w.type) or 0 for w in rotating)
         copies = min(MOST_COPIES, max(1, COLD_BYTES // max(size, 1)))
         self.weights = [{w: random_array(rng, w) for w in rotating} for _ in range(copies)]
         self._fill(0)
         fixed: set[SSAValue] = set(rotating)
-        around: set[SSAValue] = {a for a in arguments if is_around(a)}
         self.steps: list[Step] = []
         for step in frame.steps:
-            if any(v in around for v in step.op.operands):
-                around.update(step.op.results)
-            elif all(v in fixed or v in frame.program.fixed for v in step.op.operands):
+            if all(v in fixed or v in frame.program.fixed for v in step.op.operands):
                 fixed.update(step.op.results)
             else:
                 self.steps.append(step)

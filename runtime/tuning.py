@@ -11,19 +11,20 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, UnitAttr
+from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation
 
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.channels import is_channels_last
+from ..dialects.nn.constant import is_weight
 from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.gemm import GemmOp
 from ..dialects.nn.types import is_static, num_bytes
 from ..errors import CompileError, OutOfMemoryError
 from ..lowering.tensor_cores import CALL
-from ..passes.plan_memory import PITCH, STREAMS, PlanMemoryPass
+from ..passes.plan_memory import STREAMS, PlanMemoryPass
 from ..rewriting import node_name
-from .fragments import describe, fragment
 from .frame import Frame, Step
 from .kernels import Attributes, Backend, KernelContext
 from .program import Program
@@ -100,26 +101,6 @@ class Tuner:
         ops = [op for op in main_function(module).walk() if type(op) in known and not _is_chosen(cast(NNOp, op))]
         self._tune(cast(list[NNOp], ops), self._fastest_algorithm)
 
-    def tune_rows(self, module: ModuleOp) -> None:
-        """Choose other plans, in a planned module, for what could write its rows apart but for the plan it has."""
-        ops = [cast(NNOp, op) for op in main_function(module).walk() if "plan" in op.properties]
-        named = {op: op.properties.pop("plan") for op in ops if not op.writes_rows_apart()}
-        if not named:
-            return
-        PlanMemoryPass().apply(Context(), module)
-        self._tune([op for op in named if PITCH in op.attributes], self._fastest_apart)
-        for op, plan in named.items():
-            if "plan" not in op.properties:
-                op.attributes.pop(PITCH, None)
-                op.properties["plan"] = plan
-        PlanMemoryPass().apply(Context(), module)
-
-    def _fastest_apart(self, op: NNOp) -> Attributes:
-        try:
-            return self._fastest_algorithm(op)
-        except CompileError:
-            return {}  # the library writes such rows together only
-
     def load(self, module: ModuleOp, load: Callable[[ModuleOp], Program]) -> Program:
         """What `load` makes of a planned module, or of it with branches side by side where that takes less time."""
         key = f"{self.precision} {STREAMS} {hashlib.sha256(str(module).encode()).hexdigest()[:24]}"
@@ -185,25 +166,24 @@ class Tuner:
 
     def _time_call(self, op: NNOp, call: str) -> Timed:
         """A convolution by one library, with its best algorithm or plan."""
-        module, copy = fragment(op)
-        _choose(copy, {CALL: call})
+        module, weights = fragment(op, {CALL: call})
         self.lower(module)
         dialect = call.partition(":")[0]
         if dialect != "blas" and not any(o.name == f"{dialect}.conv" for o in main_function(module).body.block.ops):
             raise CompileError(f"it is not computed by {dialect}")
-        return self._time_fragment(module)
+        return self._time_fragment(module, weights)
 
     def _fastest_algorithm(self, op: NNOp) -> Attributes:
-        module, _ = fragment(op)
+        module, weights = fragment(op, {})
         self.lower(module)
         with self.backend.needing("tuning it", node=node_name(op)):
-            return self._time_fragment(module).choice
+            return self._time_fragment(module, weights).choice
 
-    def _time_fragment(self, module: ModuleOp) -> Timed:
+    def _time_fragment(self, module: ModuleOp, weights: Sequence[int]) -> Timed:
         """The fastest of the alternatives for a module of one call (and what prepares it)."""
         program = Program(module, no_parameters, self.backend, {})
         frame = Frame(program)
-        timing = Timing(program.func, frame)
+        timing = Timing(program.func, frame, weights)
         step = next((s for s in frame.steps if type(s.op) in self.backend.alternatives), None)
         if step is None:
             return Timed(timing.microseconds(), timing.moved, {})
@@ -228,11 +208,31 @@ class Tuner:
                 yield attributes, microseconds
 
 
+def fragment(op: NNOp, attributes: Attributes) -> tuple[ModuleOp, list[int]]:
+    """A module whose `@main` is one op of its arguments, and which of these are weights."""
+    values = list(dict.fromkeys(op.operands))
+    marks = ArrayAttr([DictionaryAttr({"nn.weight": UnitAttr()} if is_weight(v) else {}) for v in values])
+    func = FuncOp("main", ([v.type for v in values], list(op.result_types)), arg_attrs=marks)
+    block = func.body.block
+    copy = op.clone(value_mapper=dict(zip(values, block.args, strict=True)))
+    _choose(copy, attributes)
+    block.add_ops([copy, ReturnOp(*copy.results)])
+    return ModuleOp([func]), [i for i, v in enumerate(values) if is_weight(v)]
+
+
 def side_by_side(module: ModuleOp) -> ModuleOp:
     """A planned module, planned anew for branches on streams of their own."""
     module = module.clone()
     PlanMemoryPass(streams=BRANCHES).apply(Context(), module)
     return module
+
+
+def describe(op: NNOp) -> str:
+    """What an op computes: its name, fields and types; equal for ops that one choice serves."""
+    fields = sorted(f"{name}={value}" for name, value in op.properties.items() if name != "plan")
+    operands = [f"{'w' if is_weight(v) else 'x'}:{v.type}" for v in op.operands]
+    parts = f"{op.name} {' '.join(fields)} ({', '.join(operands)}) -> {', '.join(str(t) for t in op.result_types)}"
+    return f"{op.name} {hashlib.sha256(parts.encode()).hexdigest()[:24]}"
 
 
 def _is_chosen(op: NNOp) -> bool:

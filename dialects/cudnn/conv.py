@@ -41,8 +41,8 @@ class CudnnConvOp(ConvCallOp):
     plan = opt_prop_def(StringAttr)
 
     def writes_rows_apart(self) -> bool:
-        """Where they do, or no plan is named: plans for rows that follow one another are not those for others."""
-        return self.plan is None or "pitch" in self.attributes
+        """No: it can, but by slower plans, which on an H100 cost more than the copy that they save."""
+        return False
 
     def infer(
         self, x: Abstract, w: Abstract, bias: Abstract | None, residual: Abstract | None

@@ -13,7 +13,6 @@ from nnfuse.dialects.blas import products
 from nnfuse.dialects.cuda import CudaConvOp
 from nnfuse.dialects.cudnn import CudnnConvOp
 from nnfuse.dialects.nn.base import NNOp, text
-from nnfuse.passes.plan_memory import PITCH
 from nnfuse.runtime.frame import default_kernel
 from nnfuse.runtime.kernels import Attributes, Backend, Kernel, KernelContext
 from nnfuse.runtime.kernels.numpy import BACKEND
@@ -32,10 +31,7 @@ Change = Callable[[Any], None]
 
 
 class FakeDevice:
-    """`takes[choice]` is the time of a kernel in microseconds, `spoils[choice]` what it does to a right result.
-
-    Choices for results whose rows lie apart begin with `apart:`.
-    """
+    """`takes[choice]` is the time of a kernel in microseconds, `spoils[choice]` what it does to a right result."""
 
     def __init__(self, takes: dict[str, float], spoils: dict[str, Change] | None = None):
         self.takes, self.spoils = takes, spoils or {}
@@ -63,7 +59,6 @@ class FakeDevice:
         def yields(op: NNOp, context: KernelContext) -> Iterator[tuple[Attributes, Kernel]]:
             begin = f"{prefix}:{text(op.spelling)}" if isinstance(op, CudnnConvOp) else prefix
             attribute = "blas.algorithm" if prefix == "blas" else "plan"
-            begin = f"apart:{begin}" if PITCH in op.attributes else begin
             for choice in [c for c in self.takes if c.startswith(f"{begin}:")]:
                 self.timed[choice] += 1
                 yield {attribute: choice.removeprefix(f"{begin}:")}, self.kernel(op, choice)

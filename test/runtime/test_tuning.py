@@ -149,56 +149,6 @@ def test_an_interrupted_tuning_is_kept(tmp_path: Path) -> None:
     assert set(device.timed.values()) == {2}
 
 
-PIECES = """
-func.func @main(%x: tensor<2x4x4x8xf16>) -> tensor<2x4x4x24xf16> {
-  %w = nn.parameter "w" : tensor<8x3x3x8xf16>
-  %a = nn.conv %x, %w pads [1, 1, 1, 1] layout = "nhwc" : (tensor<2x4x4x8xf16>, tensor<8x3x3x8xf16>) -> tensor<2x4x4x8xf16>
-  %b = nn.conv %a, %w pads [1, 1, 1, 1] layout = "nhwc" : (tensor<2x4x4x8xf16>, tensor<8x3x3x8xf16>) -> tensor<2x4x4x8xf16>
-  %c = nn.conv %x, %w pads [1, 1, 1, 1] layout = "nhwc" activation = relu : (tensor<2x4x4x8xf16>, tensor<8x3x3x8xf16>) -> tensor<2x4x4x8xf16>
-  %d = nn.concat [%a, %b, %c] axis = 3 : (tensor<2x4x4x8xf16>, tensor<2x4x4x8xf16>, tensor<2x4x4x8xf16>) -> tensor<2x4x4x24xf16>
-  %e = nn.neg %d : tensor<2x4x4x24xf16>
-  func.return %e : tensor<2x4x4x24xf16>
-}
-"""  # noqa: E501
-"""Two pieces that nothing else reads, and one that %b reads."""
-
-
-@pytest.mark.parametrize(
-    ("apart", "spoils", "plans"),
-    [
-        ({"eng7": 4.0, "eng8": 3.0}, {}, ["eng2", "eng8", "eng8"]),
-        ({"eng7": 4.0, "eng8": 3.0}, {"eng8": wrong}, ["eng2", "eng7", "eng7"]),
-        ({}, {}, ["eng2", "eng2", "eng2"]),
-        ({"eng7": 4.0}, {"eng7": fails}, ["eng2", "eng2", "eng2"]),
-    ],
-)
-def test_plans_for_rows_that_lie_apart(
-    apart: dict[str, float], spoils: dict[str, Change], plans: list[str], tmp_path: Path
-) -> None:
-    """They are others than those for rows together, which what has none for its rows keeps."""
-    prefix = "apart:cudnn:precompiled:"
-    device = FakeDevice(
-        TIMES | {prefix + name: time for name, time in apart.items()},
-        {prefix + name: change for name, change in spoils.items()},
-    )
-    tuned, timed = tuner(device, tmp_path, "f16"), list[int]()
-    for _ in range(2):
-        module = Parser(new_context(), PIECES).parse_module()
-        tuned.tune_calls(module)
-        run_passes(module, f"{lower_pipeline('f16')},plan-memory")
-        tuned.tune_rows(module)
-        timed.append(device.timed.total())
-        convs = [op for op in main_function(module).walk() if op.name == "cudnn.conv"]
-        assert [op.properties["plan"] for op in convs] == [StringAttr(p) for p in plans]
-        assert ["pitch" in op.attributes for op in convs] == [p in apart for p in plans]
-        text = str(module)
-        run_passes(module, "plan-memory")
-        assert str(module) == text, "planned again, it is the same"
-        checked = Program(module, lambda name: np.ones((8, 3, 3, 8), np.float16), device.backend(), {})
-        assert len(checked.plan.pitch) == sum(p in apart for p in plans)
-    assert timed[0] == timed[1], "the second time all is known"
-
-
 def planned(text: str) -> ModuleOp:
     module = Parser(new_context(), text).parse_module()
     run_passes(module, "plan-memory")

@@ -44,10 +44,10 @@ class Plan:
     workspace: int
 
 
-def channels_last_strides(dims: Sequence[int], pitch: int | None = None) -> list[int]:
-    """The strides of [N, C, spatial...] that lies in memory as [N, spatial..., C], pixels `pitch` elements apart."""
-    strides, step = [1] * len(dims), pitch or dims[1]
-    for axis in (*range(len(dims) - 1, 1, -1), 0):
+def channels_last_strides(dims: Sequence[int]) -> list[int]:
+    """The strides of [N, C, spatial...] that lies in memory as [N, spatial..., C]."""
+    strides, step = [0] * len(dims), 1
+    for axis in (1, *range(len(dims) - 1, 1, -1), 0):
         strides[axis] = step
         step *= dims[axis]
     return strides
@@ -98,8 +98,7 @@ class ConvGraph:
                 value = graph.add(a=value, b=addend)
         if op.activation is not None:
             value = self._activated(value, op.activation)
-        strides = channels_last_strides(y, tensor_of(op.result).pitch)
-        value.set_output(True).set_uid(Y).set_data_type(kind).set_dim(list(y)).set_stride(strides)
+        value.set_output(True).set_uid(Y).set_data_type(kind).set_dim(list(y)).set_stride(channels_last_strides(y))
 
     def _activated(self, value: Any, activation: ActivationAttr) -> Any:
         if activation.kind.data == "clip":

@@ -130,7 +130,7 @@ ALTERNATIVES: dict[type[NNOp], Alternatives] = {
 KERNELS: dict[type[NNOp], Bind] = {op: guarded(bind) for bind, ops in _BINDERS.items() for op in ops}
 """Op class -> its binder."""
 
-ROWS_APART = frozenset({*_BINDERS[bind_gemm], CudnnConvOp, CudaConvOp})
+ROWS_APART = frozenset({*_BINDERS[bind_gemm], CudaConvOp})
 """The ops whose kernels write rows that lie apart."""
 
 RELOCATABLE = frozenset(KERNELS) - {*_BINDERS[bind_gemm], CudnnConvOp}
