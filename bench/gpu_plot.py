@@ -27,10 +27,11 @@ def draw(figures: dict[str, Any], path: Path) -> None:
     """One group of bars for each network, precision and batch."""
     rows = figures["rows"]
     fig, axes = plt.subplots(figsize=(max(6.0, 0.8 * len(rows)), 4), layout="constrained")
-    width = 0.8 / len(PEERS)
-    for n, (peer, colour) in enumerate(PEERS.items()):
-        places = [i + (n - 1.5) * width for i in range(len(rows))]
-        bars = axes.bar(places, [relative(row, peer) for row in rows], width, label=peer, color=colour)
+    peers = [peer for peer in PEERS if any(peer in row["times"] for row in rows)]
+    width = 0.8 / len(peers)
+    for n, peer in enumerate(peers):
+        places = [i + (n - (len(peers) - 1) / 2) * width for i in range(len(rows))]
+        bars = axes.bar(places, [relative(row, peer) for row in rows], width, label=peer, color=PEERS[peer])
         if peer == "nnfuse":
             axes.bar_label(bars, [f"{row['times'][peer]:.0f} µs" for row in rows], fontsize=7, rotation=90, padding=3)
     axes.set_xticks(
