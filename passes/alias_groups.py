@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import cast
 
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
@@ -128,8 +129,9 @@ class AliasGroups:
         """Whether the rows of a concatenation's operand, which nothing else reads, may be written with gaps."""
         if not inner.size or view.offset % ROW_ALIGNMENT or view.pitch % ROW_ALIGNMENT:
             return False
-        uses = [u for m in inner.members for u in m.uses if not any(r in inner.members for r in u.operation.results)]
-        return [u.operation for u in uses] == [view.outer.owner] and all(
+        readers = (u.operation for m in inner.members for u in m.uses)
+        others = (op for op in readers if not any(r in inner.members for r in op.results))
+        return list(islice(others, 2)) == [view.outer.owner] and all(
             not offset
             and m not in self.pitch
             and dims_of(m.type)[-1:] == dims_of(view.inner.type)[-1:]

@@ -28,6 +28,10 @@ class CudaConvOp(ConvCallOp):
 
     plan = opt_prop_def(StringAttr)
 
+    def writes_rows_apart(self) -> bool:
+        """Yes."""
+        return True
+
     def infer(
         self, x: Abstract, w: Abstract, bias: Abstract | None, residual: Abstract | None
     ) -> TensorType[Attribute]:

@@ -40,10 +40,6 @@ class CudnnConvOp(ConvCallOp):
     spelling = prop_def(StringAttr, default_value=StringAttr("precompiled"))
     plan = opt_prop_def(StringAttr)
 
-    def writes_rows_apart(self) -> bool:
-        """No: it can, but by slower plans, which on an H100 cost more than the copy that they save."""
-        return False
-
     def infer(
         self, x: Abstract, w: Abstract, bias: Abstract | None, residual: Abstract | None
     ) -> TensorType[Attribute]:

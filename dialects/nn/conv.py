@@ -186,10 +186,6 @@ class ConvCallOp(DirectConvOp):
             raise CompileError(f"the residual {residual.type} of {self.name} must be a {result}")
         return result
 
-    def writes_rows_apart(self) -> bool:
-        """Yes."""
-        return True
-
 
 @irdl_op_definition
 class ConvOp(DirectConvOp):
