@@ -1,4 +1,4 @@
-"""The CPU's clamps: rows of constants must say what the activation itself says, wherever a row ends."""
+"""The CPU's activations must say what the activation itself says, wherever a row of constants, or of the array, ends."""
 
 from __future__ import annotations
 
@@ -33,8 +33,11 @@ def test_as_the_activation_says(activation: ActivationAttr, size: tuple[int, ...
         x.reshape(-1)[[0, 1, -2, -1]] = np.nan, -INF, INF, np.nan
     expected = activation.apply(np, x)
     apart, inside = np.empty_like(x), x.copy()
+    rows = np.concatenate([x, x], -1)[..., : x.shape[-1]] if x.ndim else x.copy()
     with np.errstate(all="ignore"):
         apply_activation(activation, x, apart)
         apply_activation(activation, inside, inside)
+        apply_activation(activation, rows, rows)
     np.testing.assert_array_equal(apart, expected)
     np.testing.assert_array_equal(inside, expected)
+    np.testing.assert_array_equal(rows, expected)

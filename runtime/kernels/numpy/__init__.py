@@ -22,5 +22,5 @@ KERNELS = {
 VIEWS = {**im2col.VIEWS}
 """Op class -> its result as a view of fixed operands."""
 
-BACKEND = Backend("cpu", np, KERNELS, VIEWS)
+BACKEND = Backend("cpu", np, KERNELS, VIEWS, rows_apart=frozenset(matmul.KERNELS))
 """The backend of `cpu`."""

@@ -21,7 +21,10 @@ of what a pass reads and writes are equal in their last twelve bits."""
 
 
 def apply_activation(activation: ActivationAttr, x: Array, out: Array) -> None:
-    """`out = activation(x)`; out is row-major, and may be x."""
+    """`out = activation(x)`; out is row-major, perhaps with gaps between rows, and may be x."""
+    if not out.flags.c_contiguous:
+        activation.apply(np, x, out=out)
+        return
     flat, result = x.reshape(-1), out.reshape(-1)
     step = max(1, flat.size) if activation.kind.data in ONE_PASS else BLOCK_BYTES // flat.itemsize
     bounds = bounds_of(activation) if flat.dtype.kind == "f" else None
