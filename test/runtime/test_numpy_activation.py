@@ -1,4 +1,4 @@
-"""The CPU's activations must say what the activation itself says, wherever a row of constants, or of the array, ends."""
+"""The CPU's activations must say what the activation itself says, wherever a row of constants or an array ends."""
 
 from __future__ import annotations
 
