@@ -133,7 +133,6 @@ class AliasGroups:
         others = (op for op in readers if not any(r in inner.members for r in op.results))
         return list(islice(others, 2)) == [view.outer.owner] and all(
             not offset
-            and m not in self.pitch
             and dims_of(m.type)[-1:] == dims_of(view.inner.type)[-1:]
             and isinstance(m.owner, NNOp)
             and (m.owner.writes_rows_apart() or any(v.inner is m and v.outer in inner.members for v in m.owner.views()))
@@ -156,8 +155,8 @@ class AliasGroups:
         group = self.of.get(value)
         if group is None or group.external or group.returned or group is self.of[result] or self.of[result].returned:
             return False  # a returned buffer is the caller's: it holds results, and what they are views of, only
-        if value in self.pitch or result in self.pitch:
-            return False
+        if result in self.pitch:
+            return False  # its rows are not where the operand's are
         others = [v for i, v in enumerate(op.operands) if i != operand]
         return (
             value.type == result.type

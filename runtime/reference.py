@@ -89,7 +89,7 @@ class Evaluator:
         if not isinstance(op, NNOp):
             raise CompileError(f"'{op.name}' cannot be run", node_name(op))
         host = op.host_operands()
-        xp = np if _is_small(op, operands) else self._xp
+        xp = np if self._xp is np or _is_small(op, operands) else self._xp
         values = [map_arrays(v, to_host if i in host else xp.asarray) for i, v in enumerate(operands)]
         try:
             with np.errstate(all="ignore"):

@@ -301,3 +301,20 @@ func.func @main(%x: tensor<2x4x4x8xf16>) -> tensor<2x4x4x16xf16> {
   %d = nn.neg %c : tensor<2x4x4x16xf16>
   func.return %d : tensor<2x4x4x16xf16>
 }
+
+// -----
+
+// Nor where there is a view of some of the rows, read or not: it would not know of the gaps.
+
+// CHECK-LABEL: func.func @main
+// CHECK: %a = blas.matmul %x, %w {place = array<i64: {{[0-9]+}}>} :
+// CHECK: %p, %q = nn.split %a num_outputs = 2 {place = array<i64: {{[0-9]+, [0-9]+}}>} :
+// CHECK: %b = blas.matmul %x, %w {place = array<i64: {{[0-9]+}}>, pitch = array<i64: 64>} :
+func.func @main(%x: tensor<6x8xf16>, %w: tensor<8x16xf16>) -> tensor<6x32xf16> {
+  %a = blas.matmul %x, %w : (tensor<6x8xf16>, tensor<8x16xf16>) -> tensor<6x16xf16>
+  %p, %q = nn.split %a num_outputs = 2 : (tensor<6x16xf16>) -> (tensor<3x16xf16>, tensor<3x16xf16>)
+  %b = blas.matmul %x, %w : (tensor<6x8xf16>, tensor<8x16xf16>) -> tensor<6x16xf16>
+  %c = nn.concat [%a, %b] axis = 1 : (tensor<6x16xf16>, tensor<6x16xf16>) -> tensor<6x32xf16>
+  %d = nn.neg %c : tensor<6x32xf16>
+  func.return %d : tensor<6x32xf16>
+}

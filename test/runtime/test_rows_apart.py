@@ -71,7 +71,7 @@ def check(batch: int, precision: str, call: str, backend: Backend) -> Program:
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_on_numpy(batch: int, call: str) -> None:
-    """A program for a GPU, on NumPy, whose kernels write whole arrays: their results are copied."""
+    """A program for a GPU, on NumPy, which computes f16 by the ops' own meaning: results are copied to their rows."""
     check(batch, "f16", call, BACKEND)
 
 

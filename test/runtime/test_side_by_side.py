@@ -132,6 +132,25 @@ def test_branches_are_kept_apart() -> None:
     assert sorted(opened[0].turns) == [0, 0, 0, 1, 1]
 
 
+ROWS = parsed("""
+  %a = blas.matmul %x, %y : T
+  %b = blas.matmul %y, %x : T
+  %c = nn.concat [%a, %b] axis = 2 : (tensor<2x4x4xf32>, tensor<2x4x4xf32>) -> tensor<2x4x8xf32>
+  %d = nn.reduce_sum %c : (tensor<2x4x8xf32>) -> tensor<1x1x1xf32>
+  %e = nn.add %x, %d : (tensor<2x4x4xf32>, tensor<1x1x1xf32>) -> tensor<2x4x4xf32>
+  func.return %e : T
+""")
+
+
+def test_parts_of_the_same_rows_do_not_wait_for_one_another() -> None:
+    """What reads the whole waits for both."""
+    made, _ = program(ROWS, 0, 2)
+    frame = made.first_frame
+    frame.bring(INPUTS[0])
+    assert [step.op.name for step in frame.steps] == ["blas.matmul", "blas.matmul", "nn.reduce_sum", "nn.add"]
+    assert hazards_of(frame) == [set(), set(), {0, 1}, {2}]
+
+
 def test_places_that_were_planned_for_one_stream_keep_steps_in_order() -> None:
     """%c takes the place of %a, which %b must have read."""
     made, _ = program(BRANCHES, 0, 1)

@@ -17,7 +17,7 @@ class Compiling:
     """A kernel that is being compiled for a device, and loaded there."""
 
     def __init__(self, name: str, source: str, device: int):
-        self.name = name
+        self.name, self._loaded = name, False
         self._raw: Any = library.cupy().RawKernel(source, name, options=("-std=c++17",))
         self._ahead: Future[None] = _workers().submit(self._compile, device)
         _unfinished.kernels.add(self)
@@ -28,9 +28,11 @@ class Compiling:
 
     def kernel(self) -> Any:
         """The `cupy.RawKernel`, loaded for its device, which is current; raises what CuPy says of it."""
-        wait([self._ahead])
         _unfinished.kernels.discard(self)
-        self._raw.compile()  # done already; what went wrong goes wrong again, for this caller to hear of
+        if not self._loaded:
+            wait([self._ahead])
+            self._raw.compile()  # done already; what went wrong goes wrong again, for this caller to hear of
+            self._loaded = True
         return self._raw
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 from ....dialects.blas.columns import BroadcastOp
 from ....dialects.nn.base import NNOp, integer, text
@@ -38,9 +37,8 @@ def as_bits(dtype: str) -> str:
 
 def _pieces(whole: Tensor, pieces: list[Tensor], axis: int) -> list[Access]:
     """Where each of consecutive pieces along an axis starts in the whole, walked with the whole's strides."""
-    strides = tuple(prod(whole.dims[a + 1 :]) for a in range(len(whole.dims)))
     starts = [sum(p.dims[axis] for p in pieces[:n]) for n in range(len(pieces))]
-    return [Access(as_bits(whole.dtype), strides, start * strides[axis]) for start in starts]
+    return [Access(as_bits(whole.dtype), whole.strides, start * whole.strides[axis]) for start in starts]
 
 
 def bind_concat(op: ConcatOp, context: KernelContext) -> Kernel | None:
@@ -83,8 +81,7 @@ def bind_split(op: SplitOp, context: KernelContext) -> Kernel | None:
 def bind_transpose(op: TransposeOp, context: KernelContext) -> Kernel | None:
     """A walk over the result, with the operand's strides permuted."""
     x, out = tensor_of(op.x), tensor_of(op.result)
-    strides = _row_major(x).strides
-    walk = Access(as_bits(x.dtype), tuple(strides[a] for a in op.permutation(len(x.dims))))
+    walk = Access(as_bits(x.dtype), tuple(x.strides[a] for a in op.permutation(len(x.dims))))
     kernel = _copy(op, out.dims, _row_major(out), walk)
     return lambda outs, ins: kernel(outs[0], ins[0])
 
@@ -94,12 +91,11 @@ def bind_slice(op: SliceOp, context: KernelContext) -> Kernel | None:
     x, out = tensor_of(op.x), tensor_of(op.result)
     if (given := op.given()) is None:
         return None
-    strides = tuple(prod(x.dims[a + 1 :]) for a in range(len(x.dims)))
     taken = [r for r in op.ranges(x.dims, given) if r is not None]
     walk = Access(
         as_bits(x.dtype),
-        tuple(s * r.step for s, r in zip(strides, taken, strict=True)),
-        sum(s * r.start for s, r in zip(strides, taken, strict=True)),
+        tuple(s * r.step for s, r in zip(x.strides, taken, strict=True)),
+        sum(s * r.start for s, r in zip(x.strides, taken, strict=True)),
     )
     kernel = _copy(op, out.dims, _row_major(out), walk)
     return lambda outs, ins: kernel(outs[0], ins[0])
@@ -131,11 +127,11 @@ def bind_pad(op: PadOp, context: KernelContext) -> Kernel | None:
     widths = op.widths(as_ints(pads), None if axes is None else as_ints(axes), len(x.dims))
     if any(min(w) < 0 for w in widths):
         return None
-    whole, strides = _row_major(out), tuple(prod(out.dims[a + 1 :]) for a in range(len(out.dims)))
     number = 0.0 if value is None else float(value.reshape(-1)[0])
     filled = Access.broadcast(out.dtype, out.dims, out.dims)
     fill = map_kernel(op.name, out.dims, filled, [], literal(number, out.dtype))
-    inside = Access(whole.dtype, strides, sum(s * before for s, (before, _) in zip(strides, widths, strict=True)))
+    start = sum(s * before for s, (before, _) in zip(out.strides, widths, strict=True))
+    inside = Access(as_bits(out.dtype), out.strides, start)
     put = _copy(op, x.dims, inside, _row_major(x))
 
     def kernel(outs: Sequence[Array], ins: Sequence[Array]) -> None:

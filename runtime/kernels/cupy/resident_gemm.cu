@@ -4,8 +4,9 @@
 // positions: it loads the next one while it computes one. UNITS is all of k; the result of a tile takes the place of its
 // images on its way out. There is no residual.
 //
-// Macros: NAME, TYPE, MMA, ROUND, ACTIVATE, PIECE, EARLY, BM, BN, WARPS_M, WARPS_N, UNITS, IN_REGISTERS. It
-// stands behind tensor_core.cu and the sizes M, N, K, C, S, H, W, OH, OW and the window's, as constants: divisions by them are cheap.
+// Macros: NAME, TYPE, MMA, ROUND, ACTIVATE, PIECE, EARLY, BM, BN, WARPS_M, WARPS_N, UNITS, IN_REGISTERS. It stands
+// behind tensor_core.cu and the sizes M, N, K, C, S, H, W, OH, OW, the window's, and PITCH (between rows of y), as
+// constants: divisions by them are cheap.
 constexpr int THREADS = 32 * WARPS_M * WARPS_N;
 constexpr int ROWS = THREADS / 8, A_ROWS = BM / ROWS, B_ROWS = BN / ROWS;
 constexpr int M_FRAGMENTS = BM / WARPS_M / 16, N_FRAGMENTS = BN / WARPS_N / 8;
