@@ -5,10 +5,10 @@
 Peers, channels_last: torch eager in a CUDA graph; torch.compile (weights frozen, reduce-overhead) with --compile; ONNX
 Runtime on CUDA (NHWC, CUDA graph, exhaustive search, bound to arrays on the device) where onnxruntime-gpu is installed.
 Every output is compared with a float64 run of the same network. Bytes are those that nnfuse's calls read and write by
-their types, in its IR. Times are microseconds of the device between events
-around one call, the median over rounds in which the peers take turns. Random weights; batch-norm statistics are those
-of random images, so that no activation overflows f16. `--against FILE.json` says by how much nnfuse's times differ from
-those of an earlier run.
+their types, in its IR; activations apart are kernels that only read what another wrote and apply one. Times are
+microseconds of the device between events around one call, the median over rounds in which the peers take turns. Random
+weights; batch-norm statistics are those of random images, so that no activation overflows f16. `--against FILE.json`
+says by how much nnfuse's times differ from those of an earlier run.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ try:
     import onnxruntime
 except ImportError:
     onnxruntime = None
+from nnfuse.dialects.nn.activations import ActivationOp
 from nnfuse.runtime.kernels.cupy import library
 from nnfuse.runtime.timing import bytes_moved
 from nnfuse.runtime.tolerance import RELATIVE_L2
@@ -155,6 +156,7 @@ def nnfuse_peer(
     steps = session.program([tuple(x.shape)]).steps
     row["default_kernels"] = sorted({s.op.name for s in steps if s.default})
     row["bytes"] = bytes_moved(*(s.op for s in steps))
+    row[key.replace("load_seconds", "activations_apart")] = sum(isinstance(s.op, ActivationOp) for s in steps)
     return lambda: session.run(None, feeds)[0]
 
 
@@ -223,9 +225,11 @@ def print_row(row: dict[str, Any]) -> None:
         f"  default: {row['default_kernels']}" * bool(row["default_kernels"])
     )
     moved = f"{row['bytes'] / 1e6:.1f} MB at {row['bytes_per_second'] / 1e9:.0f} GB/s"
+    counts = [str(row[key]) for key in ("untuned_activations_apart", "activations_apart") if key in row]
+    apart = f"activations apart {', '.join(counts)}"
     top1 = f"same top-1 in {row['same_top1']['nnfuse']:.0%}"
     loads = f"load {row['load_seconds']:.1f} s"
-    print(f"{where}  {times}  ratio {row['ratio']:.2f}  {top1}  {loads}  {moved}{notes}", flush=True)
+    print(f"{where}  {times}  ratio {row['ratio']:.2f}  {top1}  {loads}  {moved}  {apart}{notes}", flush=True)
 
 
 def print_difference(row: dict[str, Any], earlier: list[dict[str, Any]]) -> None:

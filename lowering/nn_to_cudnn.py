@@ -11,21 +11,23 @@ from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from ..dialects.cudnn import CudnnConvOp
-from ..dialects.cudnn.conv import may_end_with
+from ..dialects.cudnn.conv import SPELLINGS, may_end_with
+from ..dialects.nn.activation import ActivationAttr
 from ..dialects.nn.base import NNOp, integer
 from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.elementwise import AddOp
 from ..dialects.nn.types import Dims, dims_of, dtype_of, element_type
 from .calls import Calls, apply_lowerings
+from .nn_to_blas.products import call_for
 from .tensor_cores import TensorCoreLowering, call_of, filled_operands
 
 
 class LowerConvToCudnn(TensorCoreLowering):
     """`nn.conv x, w bias b residual r activation = relu` -> `cudnn.conv` of the same, with explicit pads
 
-    In layout nhwc only, and where the convolution is not a plain product: that is better by cuBLASLt. f32 is rounded to
-    TF32 by cuDNN's kernels, so it is lowered only where that is allowed. Input channels that are no multiple of 4 are
-    padded with zeros, and so are the filters, as weights. Activations that cuDNN has no node for come after it.
+    In layout nhwc only. A plain product is better by cuBLASLt, unless that has no epilogue for its activation. f32 is
+    rounded to TF32 by cuDNN's kernels, so it is lowered only where that is allowed. Input channels that are no multiple
+    of 4 are padded with zeros, and so are the filters, as weights. Activations that cuDNN has no node for come after.
     """
 
     OP: ClassVar[type[NNOp]] = ConvOp
@@ -40,44 +42,65 @@ class LowerConvToCudnn(TensorCoreLowering):
         if None in (*x, *w) or 0 in (*x, *w):
             return "its dims are not known, or 0"
         if chosen := call_of(op):
-            return None if chosen.startswith("cudnn") else f"{chosen} computes it"
+            return refuse_by_choice(chosen, ending_of(op))
         return refuse_by_shape(op, x, w)
 
     def lower(self, op: ConvOp, calls: Calls) -> SSAValue:
         """See the class."""
         x, w, window = filled_operands(op, calls)
-        fits = op.residual is None or op.residual.type == op.result.type
-        ends = fits and may_end_with(op.activation)
+        ending = ending_of(op)
         _, spelling, plan = [*call_of(op).split(":", 2), "", ""][:3]
         y = calls.add(
             CudnnConvOp(
                 x,
                 w,
                 op.bias,
-                op.residual if fits else None,
+                op.residual if fits(op) else None,
                 group=op.group,
                 **window,
-                activation=op.activation if ends else None,
-                spelling=spelling or default_spelling(op, ends),
+                activation=ending,
+                spelling=spelling or spellings(ending)[0],
                 plan=plan or None,
             )
         )
-        if op.residual is not None and not fits:
+        if not fits(op):
             y = calls.add(AddOp(y, op.residual))
-        return y if ends else calls.activation(y, op.activation)
+        return y if ending == op.activation else calls.activation(y, op.activation)
 
 
-def default_spelling(op: ConvOp, ends: bool) -> str:
-    """cuDNN has hardly a precompiled kernel that ends with a clip."""
-    clips = ends and op.activation is not None and op.activation.kind.data == "clip"
-    return "runtime" if clips else "precompiled"
+def fits(op: ConvOp) -> bool:
+    """Whether the residual, if there is one, has the result's dims."""
+    return op.residual is None or op.residual.type == op.result.type
+
+
+def ending_of(op: ConvOp) -> ActivationAttr | None:
+    """The activation that ends the graph."""
+    return op.activation if fits(op) and may_end_with(op.activation) else None
+
+
+def spellings(activation: ActivationAttr | None) -> tuple[str, ...]:
+    """The spellings that cuDNN has kernels for, the default first: its precompiled ones end with a ReLU or nothing."""
+    return SPELLINGS if activation is None or activation.kind.data == "relu" else ("runtime",)
+
+
+def refuse_by_choice(chosen: str, ending: ActivationAttr | None) -> str | None:
+    """Another library, or a spelling without kernels."""
+    library, _, plan = chosen.partition(":")
+    spelling = plan.partition(":")[0]
+    if library != "cudnn":
+        return f"{chosen} computes it"
+    if spelling and spelling not in spellings(ending):
+        return f"cuDNN has no {spelling} kernel for it"
+    return None
 
 
 def refuse_by_shape(op: ConvOp, x: Dims, w: Dims) -> str | None:
     """What another way computes better, where nothing was measured."""
     window = op.window(x, w)
     if integer(op.group) == 1 and {*window.kernel, *window.strides} == {1} and not any(window.before + window.after):
-        return "it is a plain product"
+        _, apart = call_for(op.bias is not None, op.activation)
+        if apart is None or not may_end_with(apart):
+            return "it is a plain product"
     if 1 < integer(op.group) == x[-1]:
         return "it is depthwise"
     itemsize = dtype_of(element_type(op.x.type)).itemsize

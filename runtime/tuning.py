@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Any, cast
 
 from xdsl.context import Context
@@ -36,8 +37,11 @@ from .tuning_cache import TuningCache
 
 LOG = logging.getLogger("nnfuse")
 
-CALLS = ("blas", "cudnn:precompiled", "cudnn:runtime", "cuda")
-"""What may compute a convolution; `blas` leaves depthwise ones to the kernel of their own."""
+CALLS = ("blas", "cuda", "cudnn:precompiled", "cudnn:runtime")
+"""What may compute a convolution, the slowest to try last; `blas` leaves depthwise ones to the kernel of their own."""
+
+HOPELESS = 1.5
+"""Where the plan that cuDNN ranks first takes so many times what another call takes, its other plans are not tried."""
 
 BRANCHES = 2
 """Streams that are tried for a program of branches: on an H100 more were no faster."""
@@ -45,7 +49,7 @@ BRANCHES = 2
 WORTH_MORE = 0.97
 """What takes more memory than something else, or moves more of it, must be this much faster."""
 
-METHOD = "5"
+METHOD = "6"
 """Changed with the candidates and with how they are timed: choices made otherwise are not used."""
 
 Progress = Callable[[int, int, str], None]
@@ -151,7 +155,7 @@ class Tuner:
         for call in CALLS:
             try:
                 with self.backend.needing("tuning it", node=node_name(op)):
-                    timed = self._time_call(op, call)
+                    timed = self._time_call(op, call, HOPELESS * best.microseconds if best else inf)
             except OutOfMemoryError as e:
                 shortage = e
                 continue
@@ -164,14 +168,14 @@ class Tuner:
             raise shortage
         return chosen or "blas"
 
-    def _time_call(self, op: NNOp, call: str) -> Timed:
-        """A convolution by one library, with its best algorithm or plan."""
+    def _time_call(self, op: NNOp, call: str, limit: float) -> Timed:
+        """A convolution by one library, with its best algorithm or plan; one of cuDNN's within a limit of time."""
         module, weights = fragment(op, {CALL: call})
         self.lower(module)
         dialect = call.partition(":")[0]
         if dialect != "blas" and not any(o.name == f"{dialect}.conv" for o in main_function(module).body.block.ops):
             raise CompileError(f"it is not computed by {dialect}")
-        return self._time_fragment(module, weights)
+        return self._time_fragment(module, weights, limit if dialect == "cudnn" else inf)
 
     def _fastest_algorithm(self, op: NNOp) -> Attributes:
         module, weights = fragment(op, {})
@@ -179,15 +183,22 @@ class Tuner:
         with self.backend.needing("tuning it", node=node_name(op)):
             return self._time_fragment(module, weights).choice
 
-    def _time_fragment(self, module: ModuleOp, weights: Sequence[int]) -> Timed:
-        """The fastest of the alternatives for a module of one call (and what prepares it)."""
+    def _time_fragment(self, module: ModuleOp, weights: Sequence[int], limit: float = inf) -> Timed:
+        """The fastest of the alternatives for a module of one call (and what prepares it).
+
+        Where the first takes longer than `limit`, it is the only one.
+        """
         program = Program(module, no_parameters, self.backend, {})
         frame = Frame(program)
         timing = Timing(program.func, frame, weights)
         step = next((s for s in frame.steps if type(s.op) in self.backend.alternatives), None)
         if step is None:
             return Timed(timing.microseconds(), timing.moved, {})
-        timed = [Timed(taken, timing.moved, chosen) for chosen, taken in self._alternatives(step, frame, timing)]
+        timed: list[Timed] = []
+        for chosen, taken in self._alternatives(step, frame, timing):
+            timed.append(Timed(taken, timing.moved, chosen))
+            if timed[0].microseconds > limit:
+                break
         if not timed:
             raise CompileError(f"nothing computes {step.op.name}")
         return min(timed, key=lambda t: t.microseconds)

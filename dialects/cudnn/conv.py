@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from xdsl.dialects.builtin import StringAttr, TensorType
 from xdsl.ir import Attribute
 from xdsl.irdl import irdl_op_definition, opt_prop_def, prop_def
@@ -12,15 +14,22 @@ from ..nn.base import text
 from ..nn.conv import ConvCallOp
 from ..nn.types import Abstract
 
-ACTIVATIONS = frozenset({"relu", "sigmoid", "tanh"})
-"""The activations without parameters that a graph may end with; a clip from 0 (ReLU6) is another."""
+ACTIVATIONS: dict[str, tuple[float, ...] | None] = {
+    **dict.fromkeys(("relu", "leaky_relu", "sigmoid", "tanh", "softplus", "mish", "gelu", "gelu_tanh", "hard_swish")),
+    "elu": (1.0,),
+    "swish": (1.0,),
+}
+"""The activations that a graph may end with; and their parameters, where those of cuDNN's node are fixed."""
 
 
 def may_end_with(activation: ActivationAttr | None) -> bool:
     """Whether a graph may end with this activation."""
-    if activation is None or activation.kind.data in ACTIVATIONS:
+    if activation is None:
         return True
-    return activation.kind.data == "clip" and activation.values[0] == 0
+    kind, values = activation.kind.data, activation.values
+    if kind == "clip":
+        return -inf < values[0] <= values[1]
+    return kind in ACTIVATIONS and ACTIVATIONS[kind] in (None, values)
 
 
 SPELLINGS = ("precompiled", "runtime")
@@ -30,9 +39,10 @@ SPELLINGS = ("precompiled", "runtime")
 class CudnnConvOp(ConvCallOp):
     """`activation(conv(x, w) + bias + residual)` as one cuDNN graph, layout nhwc. The residual has the result's dims.
 
-    `spelling` is the order in which the graph is written, which decides the kernels that cuDNN considers: precompiled
-    is conv, residual, bias, activation; runtime is conv, bias, residual, activation. `plan` is the execution plan's
-    name, as a tuner found it for one version of cuDNN; without it, the first of cuDNN's own ranking that can be built.
+    `spelling` is how the graph is written, which decides the kernels that cuDNN considers: precompiled is conv,
+    residual, bias, activation, as its ready kernels want it; runtime is conv, identity, bias, residual, activation,
+    which none of them is, and so a kernel is compiled for it. `plan` is the execution plan's name, as a tuner found it
+    for one version of cuDNN; without it, the first of cuDNN's own ranking that can be built.
     """
 
     name = "cudnn.conv"

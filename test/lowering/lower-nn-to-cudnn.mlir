@@ -22,27 +22,49 @@ func.func @stem(%x: tensor<1x8x8x3xf16>, %w: tensor<32x3x3x3xf16>) -> tensor<1x6
   func.return %y : tensor<1x6x6x32xf16>
 }
 
-// ReLU6 is spelled so that cuDNN has kernels for it; an activation that it has no node for comes after it.
+// What the precompiled kernels do not end with is compiled; an activation that cuDNN has no nodes for comes after it.
 // CHECK-LABEL: func.func @activations
 // CHECK: cudnn.conv {{.*}}spelling = "runtime"{{.*}}activation = clip<0.0, 6.0>
+// CHECK: cudnn.conv {{.*}}spelling = "runtime"{{.*}}activation = leaky_relu<0.1>
 // CHECK: cudnn.conv
 // CHECK-NOT: activation
-// CHECK: nn.leaky_relu
-func.func @activations(%x: tensor<1x8x8x16xf16>, %w: tensor<32x3x3x16xf16>) -> (tensor<1x6x6x32xf16>, tensor<1x6x6x32xf16>) {
+// CHECK-NOT: spelling
+// CHECK: nn.softsign
+func.func @activations(%x: tensor<1x8x8x16xf16>, %w: tensor<32x3x3x16xf16>) -> (tensor<1x6x6x32xf16>, tensor<1x6x6x32xf16>, tensor<1x6x6x32xf16>) {
   %y = nn.conv %x, %w layout = "nhwc" activation = clip<0.0, 6.0> : (tensor<1x8x8x16xf16>, tensor<32x3x3x16xf16>) -> tensor<1x6x6x32xf16>
   %z = nn.conv %x, %w layout = "nhwc" activation = leaky_relu<0.1> : (tensor<1x8x8x16xf16>, tensor<32x3x3x16xf16>) -> tensor<1x6x6x32xf16>
-  func.return %y, %z : tensor<1x6x6x32xf16>, tensor<1x6x6x32xf16>
+  %v = nn.conv %x, %w layout = "nhwc" activation = softsign : (tensor<1x8x8x16xf16>, tensor<32x3x3x16xf16>) -> tensor<1x6x6x32xf16>
+  func.return %y, %z, %v : tensor<1x6x6x32xf16>, tensor<1x6x6x32xf16>, tensor<1x6x6x32xf16>
+}
+
+// A plain product is cuBLASLt's, but not with an activation that its epilogues do not have: it would be read again.
+// CHECK-LABEL: func.func @products
+// CHECK: nn.conv {{.*}}activation = relu
+// CHECK: nn.conv {{.*}}bias {{.*}}activation = gelu_tanh
+// CHECK: cudnn.conv {{.*}}spelling = "runtime"{{.*}}activation = clip<0.0, 6.0>
+// CHECK: cudnn.conv {{.*}}spelling = "runtime"{{.*}}activation = gelu_tanh
+// CHECK: nn.conv {{.*}}activation = softsign
+func.func @products(%x: tensor<1x8x8x16xf16>, %w: tensor<32x1x1x16xf16>, %b: tensor<32xf16>) -> (tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>) {
+  %1 = nn.conv %x, %w layout = "nhwc" activation = relu : (tensor<1x8x8x16xf16>, tensor<32x1x1x16xf16>) -> tensor<1x8x8x32xf16>
+  %2 = nn.conv %x, %w bias %b layout = "nhwc" activation = gelu_tanh : (tensor<1x8x8x16xf16>, tensor<32x1x1x16xf16>, tensor<32xf16>) -> tensor<1x8x8x32xf16>
+  %3 = nn.conv %x, %w layout = "nhwc" activation = clip<0.0, 6.0> : (tensor<1x8x8x16xf16>, tensor<32x1x1x16xf16>) -> tensor<1x8x8x32xf16>
+  %4 = nn.conv %x, %w layout = "nhwc" activation = gelu_tanh : (tensor<1x8x8x16xf16>, tensor<32x1x1x16xf16>) -> tensor<1x8x8x32xf16>
+  %5 = nn.conv %x, %w layout = "nhwc" activation = softsign : (tensor<1x8x8x16xf16>, tensor<32x1x1x16xf16>) -> tensor<1x8x8x32xf16>
+  func.return %1, %2, %3, %4, %5 : tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>
 }
 
 // What a tuner chose is followed.
 // CHECK-LABEL: func.func @chosen
 // CHECK: cudnn.conv {{.*}}spelling = "runtime" plan = "eng7_k2=1"
 // CHECK: nn.conv {{.*}}{nn.call = "blas"}
+// CHECK: nn.conv {{.*}}{nn.call = "cudnn:precompiled"}
 // REMARK: remark: tuned not lowered: blas computes it
-func.func @chosen(%x: tensor<1x8x8x16xf16>, %w: tensor<32x1x1x16xf16>, %v: tensor<32x3x3x16xf16>) -> (tensor<1x8x8x32xf16>, tensor<1x6x6x32xf16>) {
+// REMARK: remark: ready not lowered: cuDNN has no precompiled kernel for it
+func.func @chosen(%x: tensor<1x8x8x16xf16>, %w: tensor<32x1x1x16xf16>, %v: tensor<32x3x3x16xf16>) -> (tensor<1x8x8x32xf16>, tensor<1x6x6x32xf16>, tensor<1x6x6x32xf16>) {
   %y = nn.conv %x, %w layout = "nhwc" {nn.call = "cudnn:runtime:eng7_k2=1"} : (tensor<1x8x8x16xf16>, tensor<32x1x1x16xf16>) -> tensor<1x8x8x32xf16>
   %z = nn.conv %x, %v layout = "nhwc" {nn.call = "blas"} : (tensor<1x8x8x16xf16>, tensor<32x3x3x16xf16>) -> tensor<1x6x6x32xf16> loc("tuned")
-  func.return %y, %z : tensor<1x8x8x32xf16>, tensor<1x6x6x32xf16>
+  %u = nn.conv %x, %v layout = "nhwc" activation = clip<0.0, 6.0> {nn.call = "cudnn:precompiled"} : (tensor<1x8x8x16xf16>, tensor<32x3x3x16xf16>) -> tensor<1x6x6x32xf16> loc("ready")
+  func.return %y, %z, %u : tensor<1x8x8x32xf16>, tensor<1x6x6x32xf16>, tensor<1x6x6x32xf16>
 }
 
 // f32 only where it may be rounded to TF32.

@@ -100,6 +100,18 @@ def test_the_fastest_that_is_right(
     assert names.count(f"{fastest.split(':')[0]}.conv") == (0 if fastest == "blas" else 3)
 
 
+@pytest.mark.parametrize(("first", "chosen"), [(8.2, "cudnn:runtime:eng4"), (8.3, "cuda:32x32/1")])
+def test_plans_after_a_hopeless_one_are_not_built(first: float, chosen: str, tmp_path: Path) -> None:
+    """Each takes a while to compile; the ones before it took 5.5 us at best, and the one after it would take 1."""
+    device = FakeDevice(
+        {"cuda:64x64/1": 9.0, "cuda:32x32/1": 5.5, "cudnn:runtime:eng3": first, "cudnn:runtime:eng4": 1.0}
+    )
+    module = Parser(new_context(), LAYERS).parse_module()
+    tuner(device, tmp_path, "f16").tune_calls(module)
+    assert calls(module) == [chosen] * 3
+    assert device.timed["cudnn:runtime:eng4"] == (2 if chosen.endswith("eng4") else 0)
+
+
 def test_layers_alike_are_timed_once_and_once_only(tmp_path: Path) -> None:
     """In one network, in the next session, and by what is told of the progress."""
     device, told = FakeDevice(TIMES), list[Any]()

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ....dialects.cudnn import CudnnConvOp
-from ....dialects.nn.activation import ActivationAttr
 from ....dialects.nn.base import ints, text
 from ....dialects.nn.channels import dims_first
 from ....dialects.nn.constant import is_stored
@@ -23,6 +22,7 @@ from ....rewriting import node_name
 from .. import Attributes, Kernel, KernelContext
 from . import library
 from .compiling import compiled
+from .cudnn_activations import activated
 from .operands import tensor_of
 
 WORKSPACE_LIMIT = 64 << 20
@@ -60,6 +60,7 @@ class ConvGraph:
         cudnn = library.cudnn()
         self.op = op
         self.handle = library.cudnn_handle()
+        self.numbers: dict[int, Array] = {}
         dtype = tensor_of(op.result).dtype
         kind, f32 = getattr(cudnn.data_type, _DATA_TYPES[dtype]), cudnn.data_type.FLOAT
         self.graph: Any = cudnn.pygraph(
@@ -92,18 +93,24 @@ class ConvGraph:
         )
         bias = None if op.bias is None else self._tensor("bias", BIAS, (1, y[1], *[1] * rank), kind)
         residual = None if op.residual is None else self._tensor("residual", RESIDUAL, y, kind)
-        addends = [residual, bias] if text(op.spelling) == "precompiled" else [bias, residual]
+        addends = [residual, bias]
+        if text(op.spelling) == "runtime":
+            value, addends = graph.identity(value), [bias, residual]
         for addend in addends:
             if addend is not None:
                 value = graph.add(a=value, b=addend)
         if op.activation is not None:
-            value = self._activated(value, op.activation)
+            value = activated(graph, value, op.activation, self._number)
         value.set_output(True).set_uid(Y).set_data_type(kind).set_dim(list(y)).set_stride(channels_last_strides(y))
 
-    def _activated(self, value: Any, activation: ActivationAttr) -> Any:
-        if activation.kind.data == "clip":
-            return self.graph.relu(value, lower_clip=0.0, upper_clip=activation.values[1])
-        return getattr(self.graph, activation.kind.data)(value)
+    def _number(self, value: float) -> Any:
+        """A factor or addend, as a tensor of one element on the host."""
+        uid, rank = Y + 1 + len(self.numbers), len(tensor_of(self.op.x).dims)
+        self.numbers[uid] = np.full((1,) * rank, value, np.float32)
+        one, kind = [1] * rank, library.cudnn().data_type.FLOAT
+        return self.graph.tensor(
+            dim=one, stride=one, data_type=kind, is_pass_by_value=True, name=f"number{uid}", uid=uid
+        )
 
     def plans(self) -> Iterator[Plan]:
         """The plans that can be built within the workspace limit, in cuDNN's order, each built when reached."""
@@ -163,10 +170,12 @@ def conv_kernel(graph: ConvGraph, plan: Plan, context: KernelContext) -> Kernel:
     order = [numbers[name] for name in graph.op.operand_names()]
     wait = compiled("nnfuse_wait", WAIT) if reads_early(graph.op) else None
     context.scratch.reserve(plan.workspace)
+    numbers_at = {uid: array.ctypes.data for uid, array in graph.numbers.items()}
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
         buffers = {number: array.data.ptr for number, array in zip(order, ins, strict=True)}
         buffers[Y] = outs[0].data.ptr
+        buffers |= numbers_at
         workspace = context.scratch.view((plan.workspace,), np.uint8).data.ptr if plan.workspace else 0
         if wait is not None:
             wait.kernel()((1,), (1,), ())
