@@ -45,7 +45,9 @@ def test_the_wait_comes_before_the_convolution(monkeypatch: pytest.MonkeyPatch) 
     array = SimpleNamespace(data=SimpleNamespace(ptr=256))
     scratch = SimpleNamespace(reserve=lambda _: None, view=lambda *_: array)
     for op in convolutions():
-        graph = cast(ConvGraph, SimpleNamespace(op=op, run=lambda *_: calls.append("conv")))
-        kernel = conv_kernel(graph, Plan(0, "plan", 0), cast(Any, SimpleNamespace(scratch=scratch)))
+        graph = cast(ConvGraph, SimpleNamespace(op=op, numbers={}, run=lambda *_: calls.append("conv")))
+        kernel = conv_kernel(
+            graph, Plan("plan", 0, lambda buffers, scratch: None), cast(Any, SimpleNamespace(scratch=scratch))
+        )
         kernel([cast(Any, array)], [cast(Any, array)] * len(op.operands))
     assert calls == ["conv", "nnfuse_wait", "conv", "nnfuse_wait", "conv"]

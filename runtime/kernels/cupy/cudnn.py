@@ -5,8 +5,11 @@ https://docs.nvidia.com/deeplearning/cudnn/frontend/latest/. Dims are given in N
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -24,6 +27,9 @@ from . import library
 from .compiling import compiled
 from .cudnn_activations import activated
 from .operands import tensor_of
+from .plan_cache import plan_path, read_plan, write_plan
+
+LOG = logging.getLogger("nnfuse")
 
 WORKSPACE_LIMIT = 64 << 20
 """Bytes a plan may ask for."""
@@ -37,11 +43,12 @@ X, W, BIAS, RESIDUAL, Y = 1, 2, 3, 4, 5
 
 @dataclass(frozen=True)
 class Plan:
-    """An execution plan of a graph, built: its place in the graph's list, its name, and its scratch memory in bytes."""
+    """An execution plan of a graph, built: its name, its scratch memory in bytes, and what enqueues it."""
 
-    index: int
     name: str
     workspace: int
+    execute: Callable[[dict[int, int], int], None]
+    """`execute(addresses by the tensors' numbers, workspace's address)`"""
 
 
 def channels_last_strides(dims: Sequence[int]) -> list[int]:
@@ -66,13 +73,25 @@ class ConvGraph:
         self.graph: Any = cudnn.pygraph(
             io_data_type=kind, intermediate_data_type=f32, compute_data_type=f32, handle=self.handle
         )
-        try:
+        with self._refusing():
             self._build(kind)
+
+    @contextmanager
+    def _refusing(self) -> Generator[None]:
+        try:
+            yield
+        except Exception as e:  # the frontend's errors share no base
+            raise CompileError(f"cuDNN has no kernel for this convolution: {e}", node_name(self.op)) from None
+
+    @cached_property
+    def proposed(self) -> int:
+        """How many plans cuDNN proposes; raises CompileError where it has none."""
+        heuristics = library.cudnn().heur_mode
+        with self._refusing():
             self.graph.validate()
             self.graph.build_operation_graph()
-            self.graph.create_execution_plans([cudnn.heur_mode.A, cudnn.heur_mode.FALLBACK])
-        except Exception as e:  # the frontend's errors share no base
-            raise CompileError(f"cuDNN has no kernel for this convolution: {e}", node_name(op)) from None
+            self.graph.create_execution_plans([heuristics.A, heuristics.FALLBACK])
+        return int(self.graph.get_execution_plan_count())
 
     def _tensor(self, name: str, uid: int, dims: Sequence[int], kind: Any) -> Any:
         strides = channels_last_strides(dims)
@@ -114,7 +133,7 @@ class ConvGraph:
 
     def plans(self) -> Iterator[Plan]:
         """The plans that can be built within the workspace limit, in cuDNN's order, each built when reached."""
-        for index in range(self.graph.get_execution_plan_count()):
+        for index in range(self.proposed):
             if (plan := self._built(index)) is not None:
                 yield plan
 
@@ -126,7 +145,13 @@ class ConvGraph:
             if library.is_shortage(e):
                 raise
             return None
-        return None if workspace > WORKSPACE_LIMIT else Plan(index, self.graph.get_plan_name_at_index(index), workspace)
+        if workspace > WORKSPACE_LIMIT:
+            return None
+
+        def execute(buffers: dict[int, int], scratch: int) -> None:
+            self.graph.execute_plan_at_index(buffers, scratch, index, self.handle)
+
+        return Plan(self.graph.get_plan_name_at_index(index), workspace, execute)
 
     def plan(self, name: str | None) -> Plan:
         """The plan of that name, or the first; raises CompileError where there is none."""
@@ -134,26 +159,50 @@ class ConvGraph:
             if (first := next(self.plans(), None)) is None:
                 raise CompileError("cuDNN can build no plan for this convolution", node_name(self.op))
             return first
-        for index in range(self.graph.get_execution_plan_count()):
+        for index in range(self.proposed):
             if self.graph.get_plan_name_at_index(index) == name and (plan := self._built(index)) is not None:
                 return plan
         raise CompileError(
             f"this cuDNN has no plan '{name}' for the convolution", node_name(self.op), "tune again for this version"
         )
 
+    def kept_plan(self, name: str | None) -> Plan:
+        """`plan`, with what cuDNN compiled for it kept on disk."""
+        path = plan_path(self.op)
+        if (content := read_plan(path)) is not None:
+            try:
+                return self._restored(content, name or "kept")
+            except Exception as e:  # the frontend's errors share no base
+                if library.is_shortage(e):
+                    raise
+                LOG.warning("the cuDNN plan in %s is ignored: %s", path, e)
+        plan = self.plan(name)
+        with suppress(Exception):  # an engine that compiles nothing may have nothing to keep
+            write_plan(path, self.graph.serialize(as_bytes=True))
+        return plan
+
+    def _restored(self, content: bytes, name: str) -> Plan:
+        graph = library.cudnn().pygraph(handle=self.handle)
+        graph.deserialize(self.handle, content)
+
+        def execute(buffers: dict[int, int], scratch: int) -> None:
+            graph.execute(buffers, scratch, self.handle)
+
+        return Plan(name, int(graph.get_workspace_size()), execute)
+
     def run(self, plan: Plan, buffers: dict[int, int], workspace: int) -> None:
         """Enqueue a plan on CuPy's current stream. `buffers` are addresses by the tensors' numbers."""
         with library.cudnn_on_stream(self.handle):
             try:
-                self.graph.execute_plan_at_index(buffers, workspace, plan.index, self.handle)
+                plan.execute(buffers, workspace)
             except Exception as e:  # the frontend's errors share no base
                 raise CompileError(f"cuDNN failed in the plan '{plan.name}': {e}", node_name(self.op)) from None
 
 
 def bind_conv(op: CudnnConvOp, context: KernelContext) -> Kernel:
     """The op's own plan, or cuDNN's first."""
-    graph = ConvGraph(op)
-    plan = graph.plan(None if op.plan is None else text(op.plan))
+    graph, name = ConvGraph(op), None if op.plan is None else text(op.plan)
+    plan = graph.kept_plan(name) if text(op.spelling) == "runtime" else graph.plan(name)
     return conv_kernel(graph, plan, context)
 
 
