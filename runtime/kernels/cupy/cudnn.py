@@ -183,7 +183,8 @@ class ConvGraph:
 
     def _restored(self, content: bytes, name: str) -> Plan:
         graph = library.cudnn().pygraph(handle=self.handle)
-        graph.deserialize(self.handle, content)
+        with library.cudnn_on_stream(self.handle):  # it is looked at, and the one that was used last may be gone
+            graph.deserialize(self.handle, content)
 
         def execute(buffers: dict[int, int], scratch: int) -> None:
             graph.execute(buffers, scratch, self.handle)
