@@ -22,7 +22,7 @@ from ..dialects.nn.gemm import GemmOp
 from ..dialects.nn.layout import TransposeOp
 from ..dialects.nn.types import dims_of, dtype_of, element_type, static_dims
 from .calls import Calls, apply_lowerings
-from .tensor_cores import CHANNELS, PACK_BYTES, TensorCoreLowering, call_of, filled_operands
+from .tensor_cores import CHANNELS, PACK_BYTES, TensorCoreLowering, call_of, filled_operands, residual_fits
 
 TILE = 64
 """Rows and filters of the kernel's largest tile."""
@@ -66,7 +66,7 @@ class LowerConvToCuda(TensorCoreLowering):
     def lower(self, op: ConvOp, calls: Calls) -> SSAValue:
         """See the class."""
         x, w, window = filled_operands(op, calls)
-        fits = op.residual is None or op.residual.type == op.result.type
+        fits = residual_fits(op)
         y = calls.add(
             CudaConvOp(
                 x,

@@ -19,7 +19,7 @@ from ..dialects.nn.elementwise import AddOp
 from ..dialects.nn.types import Dims, dims_of, dtype_of, element_type
 from .calls import Calls, apply_lowerings
 from .nn_to_blas.products import call_for
-from .tensor_cores import TensorCoreLowering, call_of, filled_operands
+from .tensor_cores import TensorCoreLowering, call_of, filled_operands, residual_fits
 
 
 class LowerConvToCudnn(TensorCoreLowering):
@@ -55,7 +55,7 @@ class LowerConvToCudnn(TensorCoreLowering):
                 x,
                 w,
                 op.bias,
-                op.residual if fits(op) else None,
+                op.residual if residual_fits(op) else None,
                 group=op.group,
                 **window,
                 activation=ending,
@@ -63,19 +63,14 @@ class LowerConvToCudnn(TensorCoreLowering):
                 plan=plan or None,
             )
         )
-        if not fits(op):
+        if not residual_fits(op):
             y = calls.add(AddOp(y, op.residual))
         return y if ending == op.activation else calls.activation(y, op.activation)
 
 
-def fits(op: ConvOp) -> bool:
-    """Whether the residual, if there is one, has the result's dims."""
-    return op.residual is None or op.residual.type == op.result.type
-
-
 def ending_of(op: ConvOp) -> ActivationAttr | None:
     """The activation that ends the graph."""
-    return op.activation if fits(op) and may_end_with(op.activation) else None
+    return op.activation if residual_fits(op) and may_end_with(op.activation) else None
 
 
 def spellings(activation: ActivationAttr | None) -> tuple[str, ...]:
@@ -99,7 +94,7 @@ def refuse_by_shape(op: ConvOp, x: Dims, w: Dims) -> str | None:
     window = op.window(x, w)
     if integer(op.group) == 1 and {*window.kernel, *window.strides} == {1} and not any(window.before + window.after):
         _, apart = call_for(op.bias is not None, op.activation)
-        if apart is None or not may_end_with(apart):
+        if apart is None or ending_of(op) is None:
             return "it is a plain product"
     if 1 < integer(op.group) == x[-1]:
         return "it is depthwise"

@@ -47,6 +47,11 @@ def call_of(op: NNOp) -> str:
     return chosen.data if isinstance(chosen, StringAttr) else ""
 
 
+def residual_fits(op: ConvOp) -> bool:
+    """Whether the residual, if there is one, has the result's dims, as the kernels want it."""
+    return op.residual is None or op.residual.type == op.result.type
+
+
 def filled_operands(op: ConvOp, calls: Calls) -> tuple[SSAValue, SSAValue, dict[str, Any]]:
     """x and w of a convolution, of enough channels, and the fields that say where its windows lie, pads by number.
 

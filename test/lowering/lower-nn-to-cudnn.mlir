@@ -44,13 +44,15 @@ func.func @activations(%x: tensor<1x8x8x16xf16>, %w: tensor<32x3x3x16xf16>) -> (
 // CHECK: cudnn.conv {{.*}}spelling = "runtime"{{.*}}activation = clip<0.0, 6.0>
 // CHECK: cudnn.conv {{.*}}spelling = "runtime"{{.*}}activation = gelu_tanh
 // CHECK: nn.conv {{.*}}activation = softsign
-func.func @products(%x: tensor<1x8x8x16xf16>, %w: tensor<32x1x1x16xf16>, %b: tensor<32xf16>) -> (tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>) {
+// CHECK: nn.conv {{.*}}residual %r{{.*}}activation = clip<0.0, 6.0>
+func.func @products(%x: tensor<1x8x8x16xf16>, %w: tensor<32x1x1x16xf16>, %b: tensor<32xf16>, %r: tensor<1x1x1x32xf16>) -> (tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>) {
   %1 = nn.conv %x, %w layout = "nhwc" activation = relu : (tensor<1x8x8x16xf16>, tensor<32x1x1x16xf16>) -> tensor<1x8x8x32xf16>
   %2 = nn.conv %x, %w bias %b layout = "nhwc" activation = gelu_tanh : (tensor<1x8x8x16xf16>, tensor<32x1x1x16xf16>, tensor<32xf16>) -> tensor<1x8x8x32xf16>
   %3 = nn.conv %x, %w layout = "nhwc" activation = clip<0.0, 6.0> : (tensor<1x8x8x16xf16>, tensor<32x1x1x16xf16>) -> tensor<1x8x8x32xf16>
   %4 = nn.conv %x, %w layout = "nhwc" activation = gelu_tanh : (tensor<1x8x8x16xf16>, tensor<32x1x1x16xf16>) -> tensor<1x8x8x32xf16>
   %5 = nn.conv %x, %w layout = "nhwc" activation = softsign : (tensor<1x8x8x16xf16>, tensor<32x1x1x16xf16>) -> tensor<1x8x8x32xf16>
-  func.return %1, %2, %3, %4, %5 : tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>
+  %6 = nn.conv %x, %w residual %r layout = "nhwc" activation = clip<0.0, 6.0> : (tensor<1x8x8x16xf16>, tensor<32x1x1x16xf16>, tensor<1x1x1x32xf16>) -> tensor<1x8x8x32xf16>
+  func.return %1, %2, %3, %4, %5, %6 : tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>, tensor<1x8x8x32xf16>
 }
 
 // What a tuner chose is followed.

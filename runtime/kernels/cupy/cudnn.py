@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -177,8 +177,11 @@ class ConvGraph:
                     raise
                 LOG.warning("the cuDNN plan in %s is ignored: %s", path, e)
         plan = self.plan(name)
-        with suppress(Exception):  # an engine that compiles nothing may have nothing to keep
-            write_plan(path, self.graph.serialize(as_bytes=True))
+        try:
+            content = self.graph.serialize(as_bytes=True)
+        except Exception:  # an engine that compiles nothing may have nothing to keep
+            return plan
+        write_plan(path, content)
         return plan
 
     def _restored(self, content: bytes, name: str) -> Plan:

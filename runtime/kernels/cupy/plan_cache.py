@@ -41,7 +41,7 @@ def _machine(ordinal: int) -> str:
 
 
 def read_plan(path: Path) -> bytes | None:
-    """The plan in a file; None where there is none. It holds machine code: another user's is ignored, with a note."""
+    """The plan in a file, or None. It is machine code: what others may write is ignored, with a note."""
     try:
         with path.open("rb") as stream:
             status = os.fstat(stream.fileno())
