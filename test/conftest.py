@@ -17,7 +17,9 @@ from onnx import helper, numpy_helper
 
 from nnfuse.dialects.nn.constant import is_weight
 from nnfuse.dialects.nn.types import dims_of, dtype_of, element_type
+from nnfuse.errors import CompileError
 from nnfuse.lowering.onnx_to_nn import import_model
+from nnfuse.runtime.kernels import Backend, get_backend
 from nnfuse.runtime.parameters import ModelParameters
 from nnfuse.runtime.pipelines import run_passes
 from nnfuse.runtime.reference import evaluate, main_function
@@ -64,6 +66,15 @@ def reseeded(request: pytest.FixtureRequest) -> None:
     """A test draws the same numbers whatever ran before it: its module's RNG, if there is one, starts by its name."""
     if isinstance(getattr(request.module, "RNG", None), np.random.Generator):
         request.module.RNG = np.random.default_rng(zlib.crc32(request.node.name.encode()))
+
+
+@pytest.fixture(scope="session")
+def cuda() -> Backend:
+    """The backend of a GPU; skips without one."""
+    try:
+        return get_backend("cuda")
+    except CompileError as e:
+        pytest.skip(str(e))
 
 
 @pytest.fixture

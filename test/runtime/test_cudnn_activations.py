@@ -12,8 +12,7 @@ from nnfuse.dialects.cudnn.conv import ACTIVATIONS, may_end_with
 from nnfuse.dialects.nn.activation import ActivationAttr
 from nnfuse.dialects.nn.special import erf
 from nnfuse.dialects.nn.types import dtype_of, element_type
-from nnfuse.errors import CompileError
-from nnfuse.runtime.kernels import Backend, get_backend
+from nnfuse.runtime.kernels import Backend
 from nnfuse.runtime.kernels.cupy.cudnn_activations import activated
 from nnfuse.runtime.pipelines import new_context, run_passes
 from nnfuse.runtime.program import Program
@@ -95,14 +94,6 @@ FORMS = {
 """Image, filters, result, fields, whether there is a residual."""
 
 PRECISIONS = {"f16": "f16", "bf16": "bf16", "tf32": "f32"}
-
-
-@pytest.fixture(scope="module")
-def cuda() -> Backend:
-    try:
-        return get_backend("cuda")
-    except CompileError as e:
-        pytest.skip(str(e))
 
 
 @pytest.mark.gpu

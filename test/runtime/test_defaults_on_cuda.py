@@ -36,8 +36,7 @@ from nnfuse.dialects.nn.trigonometry import (
 )
 from nnfuse.dialects.nn.types import element_of, tensor
 from nnfuse.dialects.nn.unary import RoundOp, SignOp
-from nnfuse.errors import CompileError
-from nnfuse.runtime.kernels import Backend, get_backend
+from nnfuse.runtime.kernels import Backend
 from nnfuse.tools import fuse_run
 
 pytestmark = pytest.mark.gpu
@@ -146,14 +145,6 @@ CASES: list[Case] = [
     case(random_ops.BernoulliOp, np.abs(UNIT), dtype=i1),
     case(random_ops.MultinomialOp, UNIT, sample_size=20),
 ]
-
-
-@pytest.fixture(scope="module")
-def cuda() -> Backend:
-    try:
-        return get_backend("cuda")
-    except CompileError as e:
-        pytest.skip(str(e))
 
 
 @pytest.mark.parametrize(("name", "build", "arrays"), CASES, ids=[f"{c[0]}-{i}" for i, c in enumerate(CASES)])

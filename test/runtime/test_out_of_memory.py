@@ -13,10 +13,10 @@ import numpy as np
 import onnx
 import pytest
 
-from nnfuse.errors import CompileError, OutOfMemoryError
+from nnfuse.errors import OutOfMemoryError
 from nnfuse.passes.plan_memory import ALIGNMENT
 from nnfuse.runtime import session
-from nnfuse.runtime.kernels import SHORTAGE_HINT, get_backend
+from nnfuse.runtime.kernels import SHORTAGE_HINT, Backend
 from nnfuse.runtime.kernels.cupy import library
 from nnfuse.runtime.kernels.numpy import BACKEND
 from nnfuse.runtime.session import Session
@@ -176,13 +176,9 @@ def test_how_libraries_say_it(text: str, is_one: bool) -> None:
 
 
 @pytest.fixture
-def pool() -> Iterator[Any]:
+def pool(cuda: Backend) -> Iterator[Any]:
     """CuPy's memory pool, with all that is free given back; a limit is taken off at the end."""
-    try:
-        xp = get_backend("cuda").xp
-    except CompileError as e:
-        pytest.skip(str(e))
-    pool = xp.get_default_memory_pool()
+    pool = cuda.xp.get_default_memory_pool()
     gc.collect()  # what an earlier test left would be freed in the course of this one
     pool.free_all_blocks()
     try:

@@ -12,8 +12,7 @@ import pytest
 from xdsl.parser import Parser
 
 from nnfuse.dialects.cudnn import CudnnConvOp
-from nnfuse.errors import CompileError
-from nnfuse.runtime.kernels import Backend, get_backend
+from nnfuse.runtime.kernels import Backend
 from nnfuse.runtime.kernels.cupy import library, plan_cache
 from nnfuse.runtime.kernels.cupy.cudnn import ConvGraph, Plan
 from nnfuse.runtime.kernels.cupy.plan_cache import plan_path, read_plan, write_plan
@@ -131,22 +130,14 @@ def test_a_plan_that_cudnn_refuses_is_built_anew(machine: dict[str, str], caplog
     assert message.endswith("is ignored: another architecture")
 
 
-@pytest.fixture
-def cuda(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Backend:
-    monkeypatch.setenv("NNFUSE_CACHE", str(tmp_path))
-    plan_cache._machine.cache_clear()
-    try:
-        return get_backend("cuda")
-    except CompileError as e:
-        pytest.skip(str(e))
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize("activation", ["swish<1.0>", "hard_swish", "clip<0.0, 6.0>"])
 def test_on_the_device(
     cuda: Backend, activation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Built, restored, and restored from a file that cuDNN does not understand; the numbers of hard_swish included."""
+    monkeypatch.setenv("NNFUSE_CACHE", str(tmp_path))
+    plan_cache._machine.cache_clear()  # another test's machine
     module = Parser(new_context(), TEXT.replace("swish<1.0>", activation)).parse_module()
     func = main_function(module.clone())
     run_passes(module, "plan-memory")

@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.parser import Parser
 
 from nnfuse.errors import CompileError
-from nnfuse.runtime.kernels import Backend, get_backend
+from nnfuse.runtime.kernels import Backend
 from nnfuse.runtime.kernels.numpy import BACKEND
 from nnfuse.runtime.pipelines import new_context, run_passes
 from nnfuse.runtime.program import Program
@@ -189,12 +189,8 @@ def test_no_number_of_streams(streams: str) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["f32", "tf32", "f16"])
-def test_on_a_gpu(precision: str) -> None:
+def test_on_a_gpu(cuda: Backend, precision: str) -> None:
     """A network of branches, with kernels of ours and of libraries: the bits of one stream, time after time."""
-    try:
-        cuda = get_backend("cuda")
-    except CompileError as e:
-        pytest.skip(str(e))
     made = Session(light_network("squeezenet", logits=True), device="cuda", precision=precision)
     shape = made.get_inputs()[0].shape
     x = cuda.xp.asarray(np.random.default_rng(0).standard_normal(shape, dtype=np.float32))
