@@ -114,7 +114,12 @@ class AliasGroups:
             return False
         if not inner.returned:
             return True
-        return not outer.external and not outer.returned and outer.size == inner.size
+        return (
+            not outer.external
+            and not outer.returned
+            and outer.size == inner.size
+            and not any(m in self.pitch for m in outer.members)  # what is returned lies outside the arena
+        )
 
     def _joins_result(self, view: View) -> bool:
         """An operand may be written where the result wants it, if its buffer is all its own and stands nowhere else."""
@@ -123,7 +128,13 @@ class AliasGroups:
             return False
         if view.pitch and not self._may_lie_apart(view, inner):
             return False
+        if not self._keeps_rows_aligned(inner, outer.members[view.outer] + view.offset):
+            return False
         return inner.size == num_bytes(view.inner.type)  # a larger one is that of what it is a piece of already
+
+    def _keeps_rows_aligned(self, group: Group, offset: int) -> bool:
+        """Whether rows of the group's that lie apart begin where they may, if it is put `offset` bytes into another."""
+        return not offset % ROW_ALIGNMENT or not any(m in self.pitch for m in group.members)
 
     def _may_lie_apart(self, view: View, inner: Group) -> bool:
         """Whether the rows of a concatenation's operand, which nothing else reads, may be written with gaps."""
@@ -157,6 +168,8 @@ class AliasGroups:
             return False  # a returned buffer is the caller's: it holds results, and what they are views of, only
         if result in self.pitch:
             return False  # its rows are not where the operand's are
+        if not self._keeps_rows_aligned(group, self.of[result].members[result]):
+            return False
         others = [v for i, v in enumerate(op.operands) if i != operand]
         return (
             value.type == result.type

@@ -318,3 +318,63 @@ func.func @main(%x: tensor<6x8xf16>, %w: tensor<8x16xf16>) -> tensor<6x32xf16> {
   %d = nn.neg %c : tensor<6x32xf16>
   func.return %d : tensor<6x32xf16>
 }
+
+// -----
+
+// What is returned lies outside the arena, where no rows lie apart: %r is copied.
+
+// CHECK-LABEL: func.func @main
+// CHECK: %p = blas.matmul %x, %w {place = array<i64: 0>, pitch = array<i64: 64>}
+// CHECK: %c = nn.concat [%p, %q] axis = 1 {place = array<i64: 0>}
+// CHECK: %r = nn.reshape %c, {{.*}} {place = array<i64: -1>}
+func.func @main(%x: tensor<6x16xf16>, %w: tensor<16x16xf16>) -> tensor<12x16xf16> {
+  %p = blas.matmul %x, %w : (tensor<6x16xf16>, tensor<16x16xf16>) -> tensor<6x16xf16>
+  %q = blas.matmul %x, %w : (tensor<6x16xf16>, tensor<16x16xf16>) -> tensor<6x16xf16>
+  %c = nn.concat [%p, %q] axis = 1 : (tensor<6x16xf16>, tensor<6x16xf16>) -> tensor<6x32xf16>
+  %i = nn.constant dense<[12, 16]> : tensor<2xi64>
+  %r = nn.reshape %c, %i : (tensor<6x32xf16>, tensor<2xi64>) -> tensor<12x16xf16>
+  func.return %r : tensor<12x16xf16>
+}
+
+// -----
+
+// Nor is what has such rows put where they would not begin at 16 bytes: %e is %c's, and copied into %f, at 6 bytes.
+
+// CHECK-LABEL: func.func @main
+// CHECK: %p = blas.matmul %x, %w {place = array<i64: [[C:[0-9]+]]>, pitch = array<i64: 64>}
+// CHECK: %c = nn.concat [%p, %q] axis = 1 {place = array<i64: [[C]]>}
+// CHECK: %e = nn.reshape %c, {{.*}} {place = array<i64: [[C]]>}
+// CHECK: %s = nn.neg %y {place = array<i64: [[F:[0-9]+]]>}
+// CHECK: %f = nn.concat [%s, %e] axis = 0 {place = array<i64: [[F]]>}
+func.func @main(%x: tensor<6x16xf16>, %w: tensor<16x16xf16>, %y: tensor<3xf16>) -> tensor<195xf16> {
+  %p = blas.matmul %x, %w : (tensor<6x16xf16>, tensor<16x16xf16>) -> tensor<6x16xf16>
+  %q = blas.matmul %x, %w : (tensor<6x16xf16>, tensor<16x16xf16>) -> tensor<6x16xf16>
+  %c = nn.concat [%p, %q] axis = 1 : (tensor<6x16xf16>, tensor<6x16xf16>) -> tensor<6x32xf16>
+  %j = nn.constant dense<[192]> : tensor<1xi64>
+  %e = nn.reshape %c, %j : (tensor<6x32xf16>, tensor<1xi64>) -> tensor<192xf16>
+  %s = nn.neg %y : tensor<3xf16>
+  %f = nn.concat [%s, %e] axis = 0 : (tensor<3xf16>, tensor<192xf16>) -> tensor<195xf16>
+  %g = nn.neg %f : tensor<195xf16>
+  func.return %g : tensor<195xf16>
+}
+
+// -----
+
+// Nor is it written over by what begins elsewhere (%t).
+
+// CHECK-LABEL: func.func @main
+// CHECK: %c = nn.concat [%p, %q] axis = 1 {place = array<i64: 0>}
+// CHECK: %t = nn.neg %e {place = array<i64: 518>}
+// CHECK: %f = nn.concat [%s, %t] axis = 0 {place = array<i64: 512>}
+func.func @main(%x: tensor<6x16xf16>, %w: tensor<16x16xf16>, %y: tensor<3xf16>) -> tensor<195xf16> {
+  %p = blas.matmul %x, %w : (tensor<6x16xf16>, tensor<16x16xf16>) -> tensor<6x16xf16>
+  %q = blas.matmul %x, %w : (tensor<6x16xf16>, tensor<16x16xf16>) -> tensor<6x16xf16>
+  %c = nn.concat [%p, %q] axis = 1 : (tensor<6x16xf16>, tensor<6x16xf16>) -> tensor<6x32xf16>
+  %j = nn.constant dense<[192]> : tensor<1xi64>
+  %e = nn.reshape %c, %j : (tensor<6x32xf16>, tensor<1xi64>) -> tensor<192xf16>
+  %s = nn.neg %y : tensor<3xf16>
+  %t = nn.neg %e : tensor<192xf16>
+  %f = nn.concat [%s, %t] axis = 0 : (tensor<3xf16>, tensor<192xf16>) -> tensor<195xf16>
+  %g = nn.neg %f : tensor<195xf16>
+  func.return %g : tensor<195xf16>
+}

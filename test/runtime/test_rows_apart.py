@@ -86,3 +86,20 @@ def test_on_a_gpu(batch: int, precision: str, call: str) -> None:
         pytest.skip(str(e))
     program = check(batch, precision, call, cuda)
     assert not any(s.default for s in program.steps)
+
+
+@pytest.mark.parametrize("shape", [(12, 16), (6, 32), (192,)])
+def test_what_is_returned_is_a_view_of_no_such_rows(shape: tuple[int, ...]) -> None:
+    """The parts are written into the concatenation; what is returned has memory of its own."""
+    dims = ",".join(map(str, shape))
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 9, opset_import: ["" : 19]> g (float[6,16] x, float[16,16] v) => (float[{dims}] y)
+        <int64[{len(shape)}] s = {{{dims}}}> {{
+          a = MatMul (x, v)  b = MatMul (a, v)  c = MatMul (b, v)  d = Concat <axis=1> (b, c)  y = Reshape (d, s)
+        }}"""
+    )
+    rng = np.random.default_rng(2)
+    x, v = rng.standard_normal((6, 16)), rng.standard_normal((16, 16)) / 4
+    (y,) = Session(model).run(None, {"x": x.astype(np.float32), "v": v.astype(np.float32)})
+    b = x @ v @ v
+    assert relative_l2(y.astype(np.float64), np.concatenate([b, b @ v], 1).reshape(shape)) <= RELATIVE_L2["f32"]
