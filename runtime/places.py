@@ -196,7 +196,10 @@ def _check_overlaps(plan: Plan) -> None:
 
 
 def _alias_roots(plan: Plan) -> dict[SSAValue, SSAValue]:
-    """Each placed value's representative among the values joined to it by views."""
+    """Each placed value's representative among the values joined to it by views.
+
+    A value is a part of one larger one only: by a second, what else is in the one would be thought to be in the other.
+    """
     parent: dict[SSAValue, SSAValue] = {v: v for v in plan.offset}
 
     def find(value: SSAValue) -> SSAValue:
@@ -205,9 +208,16 @@ def _alias_roots(plan: Plan) -> dict[SSAValue, SSAValue]:
             value = parent[value]
         return value
 
-    for view in plan.views:
-        if view.inner in parent and view.outer in parent:
+    views = [v for v in plan.views if v.inner in parent and v.outer in parent]
+    for view in views:
+        if num_bytes(view.inner.type) == num_bytes(view.outer.type):
             parent[find(view.inner)] = find(view.outer)
+    same = {v: find(v) for v in plan.offset}
+    wholes: dict[SSAValue, SSAValue] = {}
+    for view in views:
+        inner, outer = same[view.inner], same[view.outer]
+        if inner is not outer and wholes.setdefault(inner, outer) is outer:
+            parent[find(inner)] = find(outer)
     return {v: find(v) for v in plan.offset}
 
 

@@ -90,6 +90,16 @@ REFUSED: dict[str, tuple[str, int, str]] = {
         1024,
         "matmul_1: its place overlaps that of relu_1, which is still alive (run plan-memory last)",
     ),
+    "a part of two wholes": (  # %p is one of %a and of %c: what else is in %c is written over %a
+        """  %a = nn.relu %x |0| : T loc("relu_1")
+  %p, %r = nn.split %a num_outputs = 2 |0, 128| : (T) -> (tensor<2x16xf32>, tensor<2x16xf32>)
+  %q = nn.neg %r |128| : tensor<2x16xf32> loc("neg_1")
+  %c = nn.concat [%p, %q] axis = 0 |0| : (tensor<2x16xf32>, tensor<2x16xf32>) -> T
+  %d = nn.add %a, %c |-1| : T
+  func.return %d : T""",
+        1024,
+        "neg_1: its place overlaps that of relu_1, which is still alive (run plan-memory last)",
+    ),
     "a view where it does not belong": (
         """  %a = nn.relu %x |0| : T loc("relu_1")
   %n = nn.constant 64 : i64 |-1| as tensor<1xi64>
