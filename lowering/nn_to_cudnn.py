@@ -49,7 +49,7 @@ class LowerConvToCudnn(TensorCoreLowering):
         """See the class."""
         x, w, window = filled_operands(op, calls)
         ending = ending_of(op)
-        _, spelling, plan = [*call_of(op).split(":", 2), "", ""][:3]
+        _, spelling, plan = parts_of(call_of(op))
         y = calls.add(
             CudnnConvOp(
                 x,
@@ -68,6 +68,12 @@ class LowerConvToCudnn(TensorCoreLowering):
         return y if ending == op.activation else calls.activation(y, op.activation)
 
 
+def parts_of(chosen: str) -> tuple[str, str, str]:
+    """The library, spelling and plan of a call, "" for what it does not say."""
+    library, spelling, plan = [*chosen.split(":", 2), "", ""][:3]
+    return library, spelling, plan
+
+
 def ending_of(op: ConvOp) -> ActivationAttr | None:
     """The activation that ends the graph."""
     return op.activation if residual_fits(op) and may_end_with(op.activation) else None
@@ -80,8 +86,7 @@ def spellings(activation: ActivationAttr | None) -> tuple[str, ...]:
 
 def refuse_by_choice(chosen: str, ending: ActivationAttr | None) -> str | None:
     """Another library, or a spelling without kernels."""
-    library, _, plan = chosen.partition(":")
-    spelling = plan.partition(":")[0]
+    library, spelling, _ = parts_of(chosen)
     if library != "cudnn":
         return f"{chosen} computes it"
     if spelling and spelling not in spellings(ending):
