@@ -12,10 +12,13 @@ from xdsl.traits import IsTerminator
 
 from ..dialects.nn.base import NNOp, View
 from ..dialects.nn.constant import ConstantOp, ParameterOp
-from ..dialects.nn.types import dims_of, num_bytes
+from ..dialects.nn.types import dims_of, num_bytes, product
 
 ROW_ALIGNMENT = 16
 """Rows that lie apart begin at multiples of this many bytes: the widest access of one thread."""
+
+MOST_READ_APART = 1 << 31
+"""A value of this many bytes is not read in pieces of its rows: kernels say by 32 bits where elements lie."""
 
 
 @dataclass(eq=False)
@@ -65,6 +68,12 @@ def returned_values(block: Block) -> list[SSAValue]:
     return list(last.operands) if last is not None and last.has_trait(IsTerminator) else []
 
 
+def keeps_rows(view: View) -> bool:
+    """Whether a view is of all the rows of the outer value, one by one."""
+    inner, outer = dims_of(view.inner.type), dims_of(view.outer.type)
+    return not view.offset and not view.pitch and inner[-1:] == outer[-1:] and product(inner) == product(outer)
+
+
 class AliasGroups:
     """The groups of a block's statically sized values, and the rules by which they join.
 
@@ -92,12 +101,10 @@ class AliasGroups:
         """Join what the ops' `views()` allow; the views that were taken."""
         taken: list[View] = []
         for op in self.lifetimes.ops:
-            if not isinstance(op, NNOp) or not all(v in self.of for v in (*op.operands, *op.results)):
-                continue
-            for view in op.views():
+            for view in self._views(op):
                 forward = view.inner.owner is op
                 if self._joins_operand(view) if forward else self._joins_result(view):
-                    if view.pitch:
+                    if view.pitch and not forward:
                         self.pitch |= dict.fromkeys(self.of[view.inner].members, view.pitch)
                     self._merge(
                         self.of[view.inner],
@@ -107,11 +114,20 @@ class AliasGroups:
                     taken.append(view)
         return taken
 
+    def _views(self, op: Operation) -> list[View]:
+        """The views of an op whose values are all of static size."""
+        sized = isinstance(op, NNOp) and all(v in self.of for v in (*op.operands, *op.results))
+        return cast(NNOp, op).views() if sized else []
+
     def _joins_operand(self, view: View) -> bool:
         """A result may look into its operand's buffer, unless it is to be returned in a buffer of its own."""
         inner, outer = self.of[view.inner], self.of[view.outer]
         if inner is outer or len(inner.members) > 1:
             return False
+        if view.pitch:
+            return self._lies_apart(view, inner, outer)
+        if view.outer in self.pitch:
+            return view.inner in self.pitch  # it was looked at when its operand was
         if not inner.returned:
             return True
         return (
@@ -120,6 +136,34 @@ class AliasGroups:
             and outer.size == inner.size
             and not any(m in self.pitch for m in outer.members)  # what is returned lies outside the arena
         )
+
+    def _lies_apart(self, view: View, inner: Group, outer: Group) -> bool:
+        """Whether a piece of each of its operand's rows need not be copied: then it has its pitch from now on."""
+        pitch = view.pitch
+        if outer.external or outer.returned or view.outer in self.pitch:
+            return False
+        if not inner.size or inner.size == num_bytes(view.outer.type) or outer.size >= MOST_READ_APART:
+            return False
+        if pitch % ROW_ALIGNMENT or (outer.members[view.outer] + view.offset) % ROW_ALIGNMENT:
+            return False
+        if (read := self._read_apart(view.inner)) is None:
+            return False
+        self.pitch |= dict.fromkeys(read, pitch)
+        return True
+
+    def _read_apart(self, value: SSAValue) -> list[SSAValue] | None:
+        """The value and its views of the same rows, if all that reads these can read them with gaps; else None."""
+        found = [value]
+        for member in found:
+            for use in member.uses:
+                op = use.operation
+                if isinstance(op, NNOp) and op.reads_rows_apart(use.index):
+                    continue
+                views = self._views(op) if len(op.results) == 1 else []
+                if not (same := [v.inner for v in views if v.outer is member and keeps_rows(v)]):
+                    return None
+                found += same
+        return found
 
     def _joins_result(self, view: View) -> bool:
         """An operand may be written where the result wants it, if its buffer is all its own and stands nowhere else."""
@@ -166,8 +210,8 @@ class AliasGroups:
         group = self.of.get(value)
         if group is None or group.external or group.returned or group is self.of[result] or self.of[result].returned:
             return False  # a returned buffer is the caller's: it holds results, and what they are views of, only
-        if result in self.pitch:
-            return False  # its rows are not where the operand's are
+        if result in self.pitch or value in self.pitch:
+            return False  # the rows of the one are not where the other's are
         if not self._keeps_rows_aligned(group, self.of[result].members[result]):
             return False
         others = [v for i, v in enumerate(op.operands) if i != operand]

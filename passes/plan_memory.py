@@ -31,6 +31,9 @@ MAX_ARENA = 1 << 62
 STREAMS, MOST_STREAMS = "nn.streams", 16
 """How many branches run side by side."""
 
+PLACE = "place"
+"""The attribute that says where results lie in the arena, in bytes, or OWN_BUFFER."""
+
 PITCH = "pitch"
 """The attribute that says how far apart the rows of results begin."""
 
@@ -47,7 +50,8 @@ class PlanMemoryPass(ModulePass):
     its op. Views and pieces of concatenations lie inside one another, and a result overwrites an operand that
     dies with the op where the op class allows it. A piece along the last dim, as of images channels last, is written
     where it belongs in each row, if the op class allows that: then `pitch` holds how many bytes apart its rows (its
-    last dim) begin, 0 for a result whose rows follow one another. Run it last.
+    last dim) begin, 0 for a result whose rows follow one another. A piece of an operand along the last dim stays in
+    the operand's rows so, where all that reads it can read it there. Run it last.
 
     With `streams` above 1 the function's attribute `nn.streams` says that a device may run as many branches side by
     side, and what they compute shares no place: values do only where the one is needed for the other, and done with.
@@ -90,7 +94,7 @@ def plan(block: Block, side_by_side: bool = False) -> int:
                     places.append(OWN_BUFFER)
                 else:
                     places.append(base[id(group)] + group.members[value])
-            op.attributes["place"] = DenseArrayBase.from_list(i64, places)
+            op.attributes[PLACE] = DenseArrayBase.from_list(i64, places)
             op.attributes.pop(PITCH, None)
             if any(value in aliases.pitch for value in op.results):
                 pitches = [aliases.pitch.get(value, 0) for value in op.results]

@@ -247,8 +247,7 @@ class Frame:
     def _bind_op(self, op: NNOp, context: KernelContext) -> None:
         static = all(is_static(v.type) for v in (*op.operands, *op.results)) and op not in self.program.host
         static = static and not isinstance(op, RegionOp)
-        apart = any(v in self.program.plan.pitch for v in op.results)
-        bound = static and (not apart or type(op) in self.backend.rows_apart)
+        bound = static and self._has_kernel_for_rows(op)
         kernel = self.backend.bind(op, context) if bound else None
         default = kernel is None and not isinstance(op, RegionOp)
         if kernel is None:
@@ -265,6 +264,14 @@ class Frame:
             if static:
                 self._connect(outs, index, value, _same)
         self.steps.append(Step(op, kernel, outs, ins, default))
+
+    def _has_kernel_for_rows(self, op: NNOp) -> bool:
+        """Whether the backend's kernel for an op reads and writes rows that lie apart, as far as it meets such."""
+        plan, backend = self.program.plan, self.backend
+        if any(v in plan.pitch for v in op.operands) and type(op) not in backend.reads_rows_apart:
+            return False
+        written = any(v in plan.pitch and v not in plan.pieces for v in op.results)
+        return not written or type(op) in backend.rows_apart
 
     def _connect(self, target: list[Array], index: int, value: SSAValue, convert: Callable[[Array], Array]) -> None:
         """Put a value's array into a step's list, now where it is known, else whenever a call brings it."""

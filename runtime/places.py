@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Block, SSAValue
+from xdsl.ir import Block, SSAValue, Use
 
 from ..dialects.nn.base import NNOp, View
 from ..dialects.nn.constant import ConstantOp, ParameterOp
@@ -15,7 +15,7 @@ from ..dialects.nn.regions import RegionOp
 from ..dialects.nn.types import dims_of, dtype_of, element_type, num_bytes, static_dims
 from ..errors import CompileError
 from ..passes.alias_groups import ROW_ALIGNMENT, AliasGroups, Lifetimes, returned_values
-from ..passes.plan_memory import MOST_STREAMS, OWN_BUFFER, PITCH, STREAMS
+from ..passes.plan_memory import MOST_STREAMS, OWN_BUFFER, PITCH, PLACE, STREAMS
 from ..rewriting import node_name
 
 HINT = "run plan-memory last"
@@ -34,7 +34,8 @@ def streams_of(func: FuncOp) -> int:
 class Plan:
     """A block's places: `offset[value]` in the arena of `arena` bytes, and the `views` that need no copy.
 
-    `pitch` is there for values whose rows lie apart: how many bytes after one another these begin.
+    `pitch` is there for values whose rows lie apart: how many bytes after one another these begin; `pieces` are those
+    of them that are pieces of an operand's rows, and not written by themselves, each with that operand.
     `bodies` are the plans of the bodies of the ops that have some; `streams` is how many branches may run side by side.
     """
 
@@ -44,6 +45,7 @@ class Plan:
             raise CompileError(f"the arena of {self.arena} bytes is no size", hint=HINT)
         self.offset: dict[SSAValue, int] = {}
         self.pitch: dict[SSAValue, int] = {}
+        self.pieces: dict[SSAValue, SSAValue] = {}
         self.bodies: dict[RegionOp, list[Plan]] = {}
         self.lifetimes = Lifetimes.of(block)
         for op in self.lifetimes.ops:
@@ -70,7 +72,7 @@ class Plan:
 
     def _read(self, op: NNOp) -> None:
         pitches = _numbers(op, PITCH) if PITCH in op.attributes else [0] * len(op.results)
-        for value, offset, pitch in zip(op.results, _numbers(op, "place"), pitches, strict=True):
+        for value, offset, pitch in zip(op.results, _numbers(op, PLACE), pitches, strict=True):
             if pitch:
                 self.pitch[value] = pitch
             if offset == OWN_BUFFER:
@@ -101,7 +103,7 @@ class Plan:
 
     def wholes(self) -> dict[SSAValue, SSAValue]:
         """For values whose rows lie apart, the value whose rows these are parts of."""
-        wholes = {view.inner: view.outer for view in self.views if view.pitch}
+        wholes = {**self.pieces, **{view.inner: view.outer for view in self.views if view.pitch}}
         for view in reversed(self.views):  # what a part is a view of, by another shape
             if not view.pitch and view.inner in wholes and view.outer in self.pitch:
                 wholes[view.outer] = wholes[view.inner]
@@ -122,11 +124,21 @@ class Plan:
                     outer = self.offset.get(view.outer)
                     if outer is not None and self.offset.get(view.inner) == outer + view.offset and self._fits(view):
                         views.append(view)
+                        self._note_piece(view, op)
         return views
+
+    def _note_piece(self, view: View, op: NNOp) -> None:
+        """Enter the result of a view in `pieces` if its rows are pieces of those of its operand, or are a piece's."""
+        if view.inner.owner is op and view.inner in self.pitch:
+            whole = view.outer if view.pitch else self.pieces.get(view.outer)
+            if whole is not None:
+                self.pieces[view.inner] = whole
 
     def _fits(self, view: View) -> bool:
         """Whether the rows of both values lie as the view says."""
         inner, outer = self.pitch.get(view.inner, 0), self.pitch.get(view.outer, 0)
+        if view.pitch and view.inner in self.pieces:
+            return False  # it stays a piece of one value only: what else has its place overwrites that
         if view.pitch or not outer:
             return (inner, outer) == (view.pitch, 0)
         return inner == outer and not view.offset and _row_bytes(view.inner) == _row_bytes(view.outer)
@@ -162,8 +174,17 @@ def _check_rows(plan: Plan) -> None:
         if not op.writes_rows_apart() and not any((value, v) in views for v in op.operands):
             raise CompileError("the rows of the result cannot lie apart", node_name(op), HINT)
         for use in value.uses:
-            if not any((value, r) in views or (r, value) in views for r in use.operation.results):
+            if not _reads_rows(plan, use) and not any(
+                (value, r) in views or (r, value) in views for r in use.operation.results
+            ):
                 raise CompileError("an operand's rows lie apart", node_name(use.operation), HINT)
+
+
+def _reads_rows(plan: Plan, use: Use) -> bool:
+    """Whether an operation reads the rows of an operand as they lie: of a piece, as others are written to be viewed."""
+    op = use.operation
+    piece = op.operands[use.index] in plan.pieces
+    return piece and isinstance(op, NNOp) and op.reads_rows_apart(use.index)
 
 
 def _plans_of_bodies(op: RegionOp) -> list[Plan]:

@@ -71,12 +71,15 @@ def hazards_of(frame: Frame) -> Hazards:
     """What keeps steps in order: memory, and for calls of libraries the workspace that they share."""
     found: list[set[int]] = []
     backend, memory, shares = frame.backend, _Memory(), -1
-    wholes = frame.program.plan.wholes()
+    pieces, wholes = frame.program.plan.pieces, frame.program.plan.wholes()
     for n, step in enumerate(frame.steps):
         before = set[int]()
-        for array in step.ins:
-            before |= memory.read(n, *_span(array, backend))
+        for value, array in zip(step.op.operands, step.ins, strict=True):
+            whole = wholes.get(value)
+            before |= memory.read(n, *_span(array if whole is None else frame.arrays[whole], backend))
         for value, array in zip(step.op.results, step.outs, strict=True):
+            if value in pieces:
+                continue  # it is there, as its whole is: the step leaves it alone
             shared = wholes.get(value)
             before |= memory.written(n, *_span(array if shared is None else frame.arrays[shared], backend), shared)
         if type(step.op) not in backend.relocatable:

@@ -44,6 +44,10 @@ class ProductOp(NNOp):
         """Yes: BLAS calls it the leading dimension."""
         return True
 
+    def reads_rows_apart(self, operand: int) -> bool:
+        """a's, where they are the rows of the product."""
+        return operand == 0 and not self.transposed()[0]
+
     def transposed(self) -> tuple[bool, bool]:
         """Whether the last two dims of a, and of b, are swapped."""
         return integer(self.transA) != 0, integer(self.transB) != 0

@@ -32,6 +32,10 @@ class CudaConvOp(ConvCallOp):
         """Yes."""
         return True
 
+    def reads_rows_apart(self, operand: int) -> bool:
+        """The image's: the rows of x are its pixels."""
+        return operand == 0
+
     def infer(
         self, x: Abstract, w: Abstract, bias: Abstract | None, residual: Abstract | None
     ) -> TensorType[Attribute]:

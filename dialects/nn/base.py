@@ -310,6 +310,10 @@ class NNOp(IRDLOperation, HasFolderInterface, HasCanonicalizationPatternsInterfa
         """Whether the rows of the result (its last dim) may be written with gaps between them."""
         return False
 
+    def reads_rows_apart(self, operand: int) -> bool:
+        """Whether the rows of the operand of this number may be read with gaps between them."""
+        return False
+
     def working_bytes(self) -> int:
         """The bytes of the largest array that computing takes besides operands and results; needs static types.
 

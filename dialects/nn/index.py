@@ -131,12 +131,17 @@ class SliceOp(NNOp):
                 return None
         return self.x
 
+    def reads_rows_apart(self, operand: int) -> bool:
+        """Those of `x`."""
+        return operand == 0
+
     def views(self) -> list[View]:
-        """The result inside the operand, where it is one contiguous piece of it."""
+        """The result inside the operand, where it is one contiguous piece of it or of each of its rows."""
         given = self.given()
         if given is None or not is_static(self.x.type):
             return []
-        return box_view(self.result, self.x, [r for r in self.ranges(dims_of(self.x.type), given) if r is not None])
+        taken = [r for r in self.ranges(dims_of(self.x.type), given) if r is not None]
+        return box_view(self.result, self.x, taken) or piece_of_rows(self.result, self.x, taken)
 
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:
@@ -235,3 +240,13 @@ def box_view(inner: SSAValue, outer: SSAValue, taken: Sequence[range]) -> list[V
     for size, r in zip(dims, taken, strict=True):
         offset = offset * size + r.start
     return [View(inner, outer, offset * dtype_of(element_type(outer.type)).itemsize)]
+
+
+def piece_of_rows(inner: SSAValue, outer: SSAValue, taken: Sequence[range]) -> list[View]:
+    """`inner`, the box `taken` of a static `outer`, as a view where it is one contiguous piece of every row."""
+    *others, size = static_dims(dims_of(outer.type)) or (1,)
+    whole = all(r == range(d) for r, d in zip(taken, others, strict=False))
+    if not taken or not whole or not product(others) or not len(taken[-1]) or taken[-1].step != 1:
+        return []
+    itemsize = dtype_of(element_type(outer.type)).itemsize
+    return [View(inner, outer, taken[-1].start * itemsize, size * itemsize)]

@@ -38,16 +38,16 @@ from .types import (
 )
 
 
-def piece_views(pieces: Sequence[SSAValue], whole: SSAValue, axis: int, apart: bool = False) -> list[View]:
+def piece_views(pieces: Sequence[SSAValue], whole: SSAValue, axis: int) -> list[View]:
     """Consecutive pieces of `whole` along `axis` as views: where all dims before it are 1, or where it is the last.
 
-    Their rows lie apart in the second case, which is left out unless `apart` allows it.
+    Their rows lie apart in the second case.
     """
     if not all(is_static(v.type) for v in (*pieces, whole)):
         return []
     dims, itemsize = static_dims(dims_of(whole.type)), dtype_of(element_type(whole.type)).itemsize
     together = all(d == 1 for d in dims[:axis])
-    if not together and not (apart and axis == len(dims) - 1):
+    if not together and axis != len(dims) - 1:
         return []
     views: dict[SSAValue, View] = {}
     offset = 0
@@ -123,9 +123,13 @@ class ConcatOp(NNOp):
     def _axis(self) -> int:
         return normalize_axis(integer(self.axis), len(dims_of(self.result.type)))
 
+    def reads_rows_apart(self, operand: int) -> bool:
+        """Yes: those that are not in their place are copied row by row."""
+        return True
+
     def views(self) -> list[View]:
         """The operands inside the result, where they are contiguous pieces of it or of its rows."""
-        return piece_views(self.inputs, self.result, self._axis(), apart=True)
+        return piece_views(self.inputs, self.result, self._axis())
 
     @classmethod
     def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
@@ -192,8 +196,12 @@ class SplitOp(NNOp):
         """The operand in one piece."""
         return self.x if len(self.pieces) == 1 else None
 
+    def reads_rows_apart(self, operand: int) -> bool:
+        """Those of `x`."""
+        return operand == 0
+
     def views(self) -> list[View]:
-        """The results inside the operand, where they are contiguous pieces of it."""
+        """The results inside the operand, where they are contiguous pieces of it or of its rows."""
         axis = normalize_axis(integer(self.axis), len(dims_of(self.x.type)))
         return piece_views(self.pieces, self.x, axis)
 

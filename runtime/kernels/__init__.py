@@ -2,9 +2,10 @@
 
 A backend has a dict `KERNELS` from op class to `bind(op, context)`, which runs once per program and returns
 `kernel(outs, ins)`, or None where it does not do this op's case. `ins` are the operand arrays, `outs` the arrays to
-write: static shapes, row-major (of an op of the backend's `rows_apart` with gaps between rows where its attribute
-`pitch` says so); an in-place op gets `outs[0]` with the memory of one of its INPLACE operands. `VIEWS`
-maps an op class to a function that makes its result from fixed operands when the program is loaded, without copying.
+write: static shapes, row-major (with gaps between rows where `pitch` says so, for results of ops of the backend's
+`rows_apart` and operands of those of its `reads_rows_apart`); an in-place op gets `outs[0]` with the memory of one of
+its INPLACE operands. `VIEWS` maps an op class to a function that makes its result from fixed operands when the program
+is loaded, without copying.
 """
 
 from __future__ import annotations
@@ -158,6 +159,8 @@ class Backend:
     """The ops whose kernels in a recording may be given other addresses; see `Recording.move`."""
     rows_apart: frozenset[type[NNOp]] = frozenset()
     """The ops whose kernels write rows that lie apart; another's result is copied to where it belongs."""
+    reads_rows_apart: frozenset[type[NNOp]] = frozenset()
+    """The ops whose kernels read rows that lie apart; another is computed by its own meaning, `compute`."""
     elapsed: Callable[[Callable[[], None], int], float] | None = None
     """`elapsed(launch, repeats)`: the median duration on the device of a captured launch, in microseconds."""
     neighbour: Callable[[], Callable[[], None]] = _no_neighbour

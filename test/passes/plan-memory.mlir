@@ -358,6 +358,119 @@ func.func @main(%x: tensor<6x16xf16>, %w: tensor<16x16xf16>, %y: tensor<3xf16>) 
 
 // -----
 
+// Pieces of rows that are read: a convolution and (through a view of the same rows) a product find them where they are.
+// Nothing is written over the whole (%n is not) before they have.
+
+// CHECK-LABEL: func.func @main
+// CHECK: %a = nn.neg %x {place = array<i64: 0>}
+// CHECK-NEXT: %p, %q = nn.split %a axis = 3 num_outputs = 2 {place = array<i64: 0, 32>, pitch = array<i64: 64, 64>}
+// CHECK: %s = nn.slice %a, {{.*}} {place = array<i64: 16>, pitch = array<i64: 64>}
+// CHECK: %r = nn.reshape %q, {{.*}} {place = array<i64: 32>, pitch = array<i64: 64>}
+// CHECK-NEXT: %n = nn.abs %a {place = array<i64: 768>}
+// CHECK-NEXT: %b = cuda.conv %p, {{.*}} {place = array<i64: {{[0-9]+}}>} :
+// CHECK: %e = nn.sub %n, %d {place = array<i64: 768>}
+func.func @main(%x: tensor<2x2x3x32xf16>, %w: tensor<16x1x1x16xf16>, %v: tensor<16x16xf16>) -> (tensor<2x2x3x16xf16>, tensor<2x2x3x16xf16>, tensor<2x2x3x32xf16>) {
+  %a = nn.neg %x : tensor<2x2x3x32xf16>
+  %p, %q = nn.split %a axis = 3 num_outputs = 2 : (tensor<2x2x3x32xf16>) -> (tensor<2x2x3x16xf16>, tensor<2x2x3x16xf16>)
+  %k = nn.constant dense<8> : tensor<1xi64>
+  %l = nn.constant dense<24> : tensor<1xi64>
+  %t = nn.constant dense<3> : tensor<1xi64>
+  %s = nn.slice %a, %k, %l axes %t : (tensor<2x2x3x32xf16>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<2x2x3x16xf16>
+  %i = nn.constant dense<[12, 16]> : tensor<2xi64>
+  %r = nn.reshape %q, %i : (tensor<2x2x3x16xf16>, tensor<2xi64>) -> tensor<12x16xf16>
+  %n = nn.abs %a : tensor<2x2x3x32xf16>
+  %b = cuda.conv %p, %w layout = "nhwc" : (tensor<2x2x3x16xf16>, tensor<16x1x1x16xf16>) -> tensor<2x2x3x16xf16>
+  %c = cuda.conv %s, %w residual %b layout = "nhwc" : (tensor<2x2x3x16xf16>, tensor<16x1x1x16xf16>, tensor<2x2x3x16xf16>) -> tensor<2x2x3x16xf16>
+  %m = blas.matmul %r, %v : (tensor<12x16xf16>, tensor<16x16xf16>) -> tensor<12x16xf16>
+  %j = nn.constant dense<[2, 2, 3, 16]> : tensor<4xi64>
+  %u = nn.reshape %m, %j : (tensor<12x16xf16>, tensor<4xi64>) -> tensor<2x2x3x16xf16>
+  %f = nn.add %u, %u : tensor<2x2x3x16xf16>
+  %d = nn.concat [%f, %f] axis = 3 : (tensor<2x2x3x16xf16>, tensor<2x2x3x16xf16>) -> tensor<2x2x3x32xf16>
+  %e = nn.sub %n, %d : tensor<2x2x3x32xf16>
+  %y = nn.neg %e : tensor<2x2x3x32xf16>
+  %z = nn.neg %c : tensor<2x2x3x16xf16>
+  %g = nn.neg %c : tensor<2x2x3x16xf16>
+  func.return %z, %g, %y : tensor<2x2x3x16xf16>, tensor<2x2x3x16xf16>, tensor<2x2x3x32xf16>
+}
+
+// -----
+
+// They are copied where one reader cannot (%b's neg, %c as residual, cuDNN for %d, %e transposed, a view of other rows), where
+// they are returned (%g) or do not begin at 16 bytes (%h), and out of an argument (%i). The other piece is not.
+
+// CHECK-LABEL: func.func @main
+// CHECK: %p, %b = nn.split %a {{.*}}, pitch = array<i64: 64, 0>}
+// CHECK-NEXT: %q, %c = nn.split %a {{.*}}, pitch = array<i64: 64, 0>}
+// CHECK-NEXT: %r, %d = nn.split %a {{.*}}, pitch = array<i64: 64, 0>}
+// CHECK-NEXT: %s, %e = nn.split %a {{.*}}, pitch = array<i64: 64, 0>}
+// CHECK-NEXT: %t, %f = nn.split %a {{.*}}, pitch = array<i64: 64, 0>}
+// CHECK-NEXT: %u, %g = nn.split %a {{.*}}, -1>, pitch = array<i64: 64, 0>}
+// CHECK: %h0, %h = nn.split %a {{.*}}, pitch = array<i64: 64, 0>}
+// CHECK-NEXT: %i0, %i = nn.split %x axis = 1 num_outputs = 2 {place = array<i64: {{[0-9]+, [0-9]+}}>} :
+func.func @main(%x: tensor<16x32xf16>, %v: tensor<16x16xf16>, %o: tensor<4x1x1x4xf16>, %k: tensor<12x16xf16>, %j: tensor<20x16xf16>, %w: tensor<16x1x1x16xf16>) -> (tensor<16x16xf16>, tensor<16x16xf16>, tensor<16x16xf16>, tensor<16x16xf16>, tensor<16x16xf16>, tensor<16x16xf16>, tensor<32x16xf16>, tensor<1x4x4x16xf16>) {
+  %a = nn.neg %x : tensor<16x32xf16>
+  %p, %b = nn.split %a axis = 1 num_outputs = 2 : (tensor<16x32xf16>) -> (tensor<16x16xf16>, tensor<16x16xf16>)
+  %q, %c = nn.split %a axis = 1 num_outputs = 2 : (tensor<16x32xf16>) -> (tensor<16x16xf16>, tensor<16x16xf16>)
+  %r, %d = nn.split %a axis = 1 num_outputs = 2 : (tensor<16x32xf16>) -> (tensor<16x16xf16>, tensor<16x16xf16>)
+  %s, %e = nn.split %a axis = 1 num_outputs = 2 : (tensor<16x32xf16>) -> (tensor<16x16xf16>, tensor<16x16xf16>)
+  %t, %f = nn.split %a axis = 1 num_outputs = 2 : (tensor<16x32xf16>) -> (tensor<16x16xf16>, tensor<16x16xf16>)
+  %u, %g = nn.split %a axis = 1 num_outputs = 2 : (tensor<16x32xf16>) -> (tensor<16x16xf16>, tensor<16x16xf16>)
+  %n = nn.constant dense<[20, 12]> : tensor<2xi64>
+  %h0, %h = nn.split %a split %n axis = 1 num_outputs = 2 : (tensor<16x32xf16>, tensor<2xi64>) -> (tensor<16x20xf16>, tensor<16x12xf16>)
+  %i0, %i = nn.split %x axis = 1 num_outputs = 2 : (tensor<16x32xf16>) -> (tensor<16x16xf16>, tensor<16x16xf16>)
+  %b1 = nn.neg %b : tensor<16x16xf16>
+  %b2 = blas.matmul %b, %v : (tensor<16x16xf16>, tensor<16x16xf16>) -> tensor<16x16xf16>
+  %b3 = blas.matmul %p, %v c %b1 beta = 1.0 : (tensor<16x16xf16>, tensor<16x16xf16>, tensor<16x16xf16>) -> tensor<16x16xf16>
+  %c1 = blas.matmul %q, %b2 c %c beta = 1.0 : (tensor<16x16xf16>, tensor<16x16xf16>, tensor<16x16xf16>) -> tensor<16x16xf16>
+  %m = nn.constant dense<[1, 4, 4, 16]> : tensor<4xi64>
+  %d0 = nn.reshape %d, %m : (tensor<16x16xf16>, tensor<4xi64>) -> tensor<1x4x4x16xf16>
+  %d1 = cudnn.conv %d0, %w layout = "nhwc" : (tensor<1x4x4x16xf16>, tensor<16x1x1x16xf16>) -> tensor<1x4x4x16xf16>
+  %e1 = blas.matmul %e, %v transA = 1 : (tensor<16x16xf16>, tensor<16x16xf16>) -> tensor<16x16xf16>
+  %e2 = blas.matmul %r, %e1 : (tensor<16x16xf16>, tensor<16x16xf16>) -> tensor<16x16xf16>
+  %l = nn.constant dense<[32, 8]> : tensor<2xi64>
+  %f1 = nn.reshape %f, %l : (tensor<16x16xf16>, tensor<2xi64>) -> tensor<32x8xf16>
+  %f2 = nn.concat [%f1, %f1] axis = 1 : (tensor<32x8xf16>, tensor<32x8xf16>) -> tensor<32x16xf16>
+  %s1 = blas.matmul %s, %v : (tensor<16x16xf16>, tensor<16x16xf16>) -> tensor<16x16xf16>
+  %t1 = blas.matmul %t, %s1 : (tensor<16x16xf16>, tensor<16x16xf16>) -> tensor<16x16xf16>
+  %u1 = blas.matmul %u, %t1 : (tensor<16x16xf16>, tensor<16x16xf16>) -> tensor<16x16xf16>
+  %h1 = blas.matmul %h, %k : (tensor<16x12xf16>, tensor<12x16xf16>) -> tensor<16x16xf16>
+  %h2 = blas.matmul %h0, %j : (tensor<16x20xf16>, tensor<20x16xf16>) -> tensor<16x16xf16>
+  %h3 = nn.add %h1, %h2 : tensor<16x16xf16>
+  %i1 = blas.matmul %i0, %i : (tensor<16x16xf16>, tensor<16x16xf16>) -> tensor<16x16xf16>
+  %i2 = nn.add %i1, %u1 : tensor<16x16xf16>
+  func.return %b3, %c1, %e2, %i2, %h3, %g, %f2, %d1 : tensor<16x16xf16>, tensor<16x16xf16>, tensor<16x16xf16>, tensor<16x16xf16>, tensor<16x16xf16>, tensor<16x16xf16>, tensor<32x16xf16>, tensor<1x4x4x16xf16>
+}
+
+// -----
+
+// What is returned lies outside the arena, where nothing is apart: %r is copied, %p is not. And what has such pieces is
+// not put where they would not begin at 16 bytes (%e is, in %f, %c is not).
+
+// CHECK-LABEL: func.func @main
+// CHECK: %a = nn.neg %x {place = array<i64: [[A:[0-9]+]]>}
+// CHECK-NEXT: %p, %q = nn.split %a {{.*}} {place = array<i64: [[A]], {{[0-9]+}}>, pitch = array<i64: 64, 64>}
+// CHECK: %r = nn.reshape %a, {{.*}} {place = array<i64: -1>}
+// CHECK: %c = nn.concat [%p1, %q1] axis = 1 {place = array<i64: 512>}
+// CHECK: %e = nn.reshape %c, {{.*}} {place = array<i64: 512>}
+// CHECK: %f = nn.concat [%s, %e] axis = 0 {place = array<i64: 0>}
+func.func @main(%x: tensor<6x32xf16>, %w: tensor<16x16xf16>, %y: tensor<3xf16>) -> (tensor<12x16xf16>, tensor<195xf16>) {
+  %a = nn.neg %x : tensor<6x32xf16>
+  %p, %q = nn.split %a axis = 1 num_outputs = 2 : (tensor<6x32xf16>) -> (tensor<6x16xf16>, tensor<6x16xf16>)
+  %i = nn.constant dense<[12, 16]> : tensor<2xi64>
+  %r = nn.reshape %a, %i : (tensor<6x32xf16>, tensor<2xi64>) -> tensor<12x16xf16>
+  %p1 = blas.matmul %p, %w : (tensor<6x16xf16>, tensor<16x16xf16>) -> tensor<6x16xf16>
+  %q1 = blas.matmul %q, %w : (tensor<6x16xf16>, tensor<16x16xf16>) -> tensor<6x16xf16>
+  %c = nn.concat [%p1, %q1] axis = 1 : (tensor<6x16xf16>, tensor<6x16xf16>) -> tensor<6x32xf16>
+  %j = nn.constant dense<[192]> : tensor<1xi64>
+  %e = nn.reshape %c, %j : (tensor<6x32xf16>, tensor<1xi64>) -> tensor<192xf16>
+  %s = nn.neg %y : tensor<3xf16>
+  %f = nn.concat [%s, %e] axis = 0 : (tensor<3xf16>, tensor<192xf16>) -> tensor<195xf16>
+  %g = nn.neg %f : tensor<195xf16>
+  func.return %r, %g : tensor<12x16xf16>, tensor<195xf16>
+}
+
+// -----
+
 // Nor is it written over by what begins elsewhere (%t).
 
 // CHECK-LABEL: func.func @main

@@ -1,21 +1,31 @@
-"""What cuda.conv decides before it is compiled: plans, refusals, early loads. For the kernel see test_kernels.py."""
+"""What cuda.conv decides before it is compiled: plans, refusals, early loads; and its kernels, run on the host.
+
+On a GPU: test_kernels.py.
+"""
 
 from __future__ import annotations
 
+import re
+import shutil
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from blocks_on_host import run_on_host
+from cuda_on_host import DeviceArray
 from xdsl.parser import Parser
 
 from nnfuse.dialects.cuda import CudaConvOp
 from nnfuse.errors import CompileError
 from nnfuse.runtime.kernels.cupy import library
-from nnfuse.runtime.kernels.cupy.cuda_conv import check, may_load_early, plan_of, plans, problem_of
+from nnfuse.runtime.kernels.cupy.cuda_conv import check, conv_kernel, may_load_early, plan_of, plans, problem_of
 from nnfuse.runtime.kernels.cupy.implicit_gemm import SharedPlan
-from nnfuse.runtime.kernels.cupy.products import Problem
+from nnfuse.runtime.kernels.cupy.products import Plan, Problem
 from nnfuse.runtime.kernels.cupy.resident_gemm import ResidentPlan
 from nnfuse.runtime.pipelines import new_context, run_passes
 from nnfuse.runtime.reference import main_function
+from nnfuse.runtime.tolerance import RELATIVE_L2, relative_l2
 
 H100, OLDER = library.Device(True, 227 << 10), library.Device(False, 99 << 10)
 
@@ -121,3 +131,54 @@ def test_too_many_elements_are_refused() -> None:
     (op,) = (o for o in main_function(module).walk() if isinstance(o, CudaConvOp))
     with pytest.raises(CompileError, match=r"^%y: cuda.conv has no kernel for 2\^31 elements or more$"):
         check(op)
+
+
+PIECE = """
+func.func @main(%a: tensor<Nx5x4xALLxT>) -> tensor<Nx3x4x16xT> {
+  %w = nn.parameter "w" : tensor<16x3x3xCHANNELSxT>
+  %n = nn.constant dense<[8, CHANNELS, 20]> : tensor<3xi64>
+  %o, %x, %r = nn.split %a split %n axis = 3 num_outputs = 3 {pitch = array<i64: 0, PITCH, 0>} : (tensor<Nx5x4xALLxT>, tensor<3xi64>) -> (tensor<Nx5x4x8xT>, tensor<Nx5x4xCHANNELSxT>, tensor<Nx5x4x20xT>)
+  %y = cuda.conv %x, %w layout = "nhwc" strides [2, 1] pads [1, 1, 1, 1] {pitch = array<i64: RESULT>} : (tensor<Nx5x4xCHANNELSxT>, tensor<16x3x3xCHANNELSxT>) -> tensor<Nx3x4x16xT>
+  func.return %y : tensor<Nx3x4x16xT>
+}
+"""  # noqa: E501
+
+
+def convolution_of_a_piece(dtype: str, channels: int, apart: bool, images: int = 2) -> CudaConvOp:
+    """Of the channels from the eighth on; the result is 16 of 32 channels."""
+    size, together = {"f16": 2, "f32": 4}[dtype], 28 + channels
+    text = re.sub(r"N(?=x)", str(images), PIECE).replace("ALL", str(together)).replace("CHANNELS", str(channels))
+    text = text.replace("xT>", f"x{dtype}>").replace("PITCH", str(together * size * apart))
+    module = Parser(new_context(), text.replace("RESULT", str(32 * size))).parse_module()
+    return next(op for op in main_function(module).walk() if isinstance(op, CudaConvOp))
+
+
+def test_gaps_count_as_elements() -> None:
+    """Offsets are of 32 bits."""
+    check(convolution_of_a_piece("f16", 12, False, 6_000_000))
+    with pytest.raises(CompileError, match=r"^%y: cuda.conv has no kernel for 2\^31 elements or more$"):
+        check(convolution_of_a_piece("f16", 12, True, 6_000_000))
+
+
+@pytest.mark.parametrize("plan", [SharedPlan((16, 32), 1), ResidentPlan((64, 32))], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "channels", "apart"), [("f16", 12, True), ("f16", 16, True), ("f32", 12, True), ("f16", 16, False)]
+)
+def test_rows_apart(
+    plan: Plan, dtype: str, channels: int, apart: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Both kernels, on the host: they read a piece of each pixel of x, and write one of each of y."""
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed")
+    run_on_host(monkeypatch, tmp_path)
+    op, rng = convolution_of_a_piece(dtype, channels, apart), np.random.default_rng(0)
+    numpy = {"f16": np.float16, "f32": np.float32}[dtype]
+    whole = rng.standard_normal((2, 5, 4, 28 + channels)).astype(numpy)
+    image = whole[..., 8 : 8 + channels] if apart else whole[..., 8 : 8 + channels].copy()
+    filters = (rng.standard_normal((16, 3, 3, channels)) / 8).astype(numpy)
+    beside = np.full((2, 3, 4, 32), np.nan, numpy)
+    result = beside[..., 8:24]
+    conv_kernel(op, plan)([result.view(DeviceArray)], [image.view(DeviceArray), filters.view(DeviceArray)])
+    (expected,) = op.compute(np, [image.astype(np.float32), filters.astype(np.float32)])
+    assert relative_l2(result.astype(np.float32), expected.astype(np.float32), np) <= RELATIVE_L2[dtype]
+    assert np.isnan(beside[..., :8]).all() and np.isnan(beside[..., 24:]).all()

@@ -48,6 +48,22 @@ ROWS = """
   func.return %e : T"""
 
 
+PIECES = """
+  %w = nn.parameter "w" |-1| : tensor<16x16xf32>
+  %a = nn.concat [%x, %x] axis = 1 |{a}| : (T, T) -> tensor<4x32xf32> loc("concat_1")
+  %p, %q = nn.split %a axis = 1 num_outputs = 2 |{p}| : (tensor<4x32xf32>) -> (T, T) loc("split_1")
+  %b = blas.matmul %p, %w |{b}| : (T, tensor<16x16xf32>) -> T loc("matmul_1")
+  %c = blas.matmul %q, %w |{c}| : (T, tensor<16x16xf32>) -> T loc("matmul_2")
+  %d = nn.add %b, %c |-1| : T
+  func.return %d : T"""
+
+
+def refused_pieces(line: str, *change: str, **places: Any) -> tuple[str, int, str]:
+    """Two products of pieces of a concatenation's rows, but for the places given and a change of the text."""
+    text = PIECES.format(**{"a": 0, "p": "0, 64/128, 128", "b": 512, "c": 768} | places)
+    return text.replace(*change) if change else text, 1024, f"{line} (run plan-memory last)"
+
+
 def refused_rows(line: str, arena: int = 1024, **places: Any) -> tuple[str, int, str]:
     """Two products beside one another in a concatenation, but for the places given."""
     return ROWS.format(**{"a": "0/128", "b": "64/128", "c": 0} | places), arena, f"{line} (run plan-memory last)"
@@ -192,6 +208,45 @@ REFUSED: dict[str, tuple[str, int, str]] = {
         1024,
         "matmul_1: the rows of the result cannot lie apart (run plan-memory last)",
     ),
+    "a piece's rows that are read together": refused_pieces(
+        "matmul_1: an operand's rows lie apart",
+        "blas.matmul %p, %w |512| : (T, tensor<16x16xf32>) -> T",
+        "nn.neg %p |512| : T",
+    ),
+    "a piece's rows as columns": refused_pieces(
+        "matmul_1: an operand's rows lie apart",
+        "  %b = blas.matmul %p, %w",
+        """  %t = blas.matmul %p, %x transA = 1 |-1| : (T, T) -> tensor<16x16xf32> loc("matmul_1")
+  %b = blas.matmul %x, %t""",
+    ),
+    "a piece's rows as what is added": refused_pieces(
+        "matmul_2: an operand's rows lie apart",
+        "blas.matmul %q, %w |768| : (T, tensor<16x16xf32>)",
+        "blas.matmul %x, %w c %q beta = 1.0 |768| : (T, tensor<16x16xf32>, T)",
+    ),
+    "a view of other rows of a piece": refused_pieces(
+        "reshape_1: an operand's rows lie apart",
+        "  %b = blas.matmul %p, %w",
+        """  %n = nn.constant dense<[8, 8]> : tensor<2xi64> |-1|
+  %r = nn.reshape %p, %n |0/128| : (T, tensor<2xi64>) -> tensor<8x8xf32> loc("reshape_1")
+  %b = blas.matmul %x, %w""",
+    ),
+    "a piece of other rows": refused_pieces("split_1: the rows of the result cannot lie apart", p="0, 80/128, 128"),
+    "a piece at another distance": refused_pieces(
+        "split_1: the rows of the result cannot lie apart", p="0, 64/144, 128"
+    ),
+    "a piece of what lies elsewhere": refused_pieces("split_1: the rows of the result cannot lie apart", a=512),
+    "a piece of what is outside the arena": refused_pieces("split_1: the rows of the result cannot lie apart", a=-1),
+    "over a piece that is read later": refused_pieces(
+        "matmul_1: its place overlaps that of split_1, which is still alive", b=0
+    ),
+    "a piece that is joined with another in its whole's place": refused_pieces(
+        "concat_2: its place overlaps that of split_1, which is still alive",
+        "  %b = blas.matmul %p, %w |512|",
+        """  %m = blas.matmul %x, %w |512| : (T, tensor<16x16xf32>) -> T
+  %j = nn.concat [%p, %m] axis = 1 |0| : (T, T) -> tensor<4x32xf32> loc("concat_2")
+  %b = blas.matmul %x, %w |512|""",
+    ),
     "a negative arena": (
         """  %a = nn.neg %x |-1| : T
   func.return %a : T""",
@@ -250,6 +305,39 @@ def test_rows_apart() -> None:
         session._parameters = {"w": w}
         (result,) = session.run(None, {"value_0": x})
         np.testing.assert_allclose(result, x + 2 * (x @ w).sum(), rtol=1e-5)
+
+
+READERS = {
+    "products": "",
+    "a copy of one": "",
+    "a view of the same rows": """  %n = nn.constant dense<[2, 2, 16]> : tensor<3xi64> |-1|
+  %r = nn.reshape %p, %n |0/128| : (T, tensor<3xi64>) -> tensor<2x2x16xf32>
+  %n1 = nn.constant dense<[4, 16]> : tensor<2xi64> |-1|
+  %s = nn.reshape %r, %n1 |0/128| : (tensor<2x2x16xf32>, tensor<2xi64>) -> T
+  %b = blas.matmul %s, %w""",
+    "what copies": """
+  %p0, %p1 = nn.split %p num_outputs = 2 |1024, 1280| : (T) -> (tensor<2x16xf32>, tensor<2x16xf32>)
+  %s = nn.concat [%p0, %p1] axis = 0 |1536| : (tensor<2x16xf32>, tensor<2x16xf32>) -> T
+  %b = blas.matmul %s, %w""",
+    "a concatenation": """  %j = nn.concat [%p, %q, %p] axis = 0 |1024| : (T, T, T) -> tensor<12x16xf32>
+  %i0 = nn.constant 8 : i64 |-1| as tensor<1xi64>
+  %i1 = nn.constant 12 : i64 |-1| as tensor<1xi64>
+  %s = nn.slice %j, %i0, %i1 |1536| : (tensor<12x16xf32>, tensor<1xi64>, tensor<1xi64>) -> T
+  %b = blas.matmul %s, %w""",
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_pieces_of_rows(name: str) -> None:
+    x, w = (np.random.default_rng(n).standard_normal((r, 16), dtype=np.float32) for n, r in ((0, 4), (1, 16)))
+    pieces = "0, 768/128, 0" if name == "a copy of one" else "0, 64/128, 128"
+    text = PIECES.format(a=0, p=pieces, b=512, c=1792)
+    session = Session(
+        module(text.replace("  %b = blas.matmul %p, %w", READERS[name] or "  %b = blas.matmul %p, %w"), 2048)
+    )
+    session._parameters = {"w": w}
+    (result,) = session.run(None, {"value_0": x})
+    np.testing.assert_allclose(result, 2 * (x @ w), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", RIGHT)

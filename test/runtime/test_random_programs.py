@@ -137,6 +137,26 @@ def join_products(g: Graph) -> None:
     g.emit(join.ConcatOp(pieces, axis=2))
 
 
+def split_rows(g: Graph) -> None:
+    """Pieces of rows that GEMMs and concatenations read where they are, unless something else reads or returns one."""
+    whole = g.emit(join.ConcatOp([g.pick(), g.pick()], axis=2))
+    if g.draw(st.booleans()):
+        whole = g.emit(unary.NegOp(whole))
+    pieces = join.SplitOp(whole, axis=2, num_outputs=2)
+    g.block.add_op(pieces)
+    for piece in pieces.results:
+        if g.draw(st.booleans()):
+            flat = reshape.ReshapeOp(piece, g.ints(8, 4))
+            back = reshape.ReshapeOp(flat.result, g.ints(*SHAPE))
+            g.block.add_ops([flat, back])
+            piece = back.result
+        if g.draw(st.booleans()):
+            g.emit(join.ConcatOp([piece, g.pick()], axis=g.draw(st.integers(0, 2))))
+        if g.draw(st.integers(0, 3)) == 0:
+            g.values.append(piece)
+        g.emit(BlasMatmulReluOp(piece, g.pick(), beta=0.0))
+
+
 def total(g: Graph) -> None:
     piece = g.emit(reduce.ReduceMeanOp(g.pick(), g.ints(g.draw(st.integers(0, 2)))))
     g.emit(elementwise.SubOp(g.pick(), piece))
@@ -147,7 +167,7 @@ def window(g: Graph) -> None:
 
 
 STEPS = [unary_op, unary_op, binary, binary, round_trip, join_pieces, take, transpose]
-STEPS += [product, join_products, total, window]
+STEPS += [product, join_products, split_rows, split_rows, total, window]
 
 
 @st.composite

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -101,7 +102,7 @@ def test_any_order_gives_the_same(module: ModuleOp, seed: int, planned: int, str
 
 def parsed(body: str) -> ModuleOp:
     type_ = "tensor<2x4x4xf32>"
-    text = f"func.func @main(%x: {type_}, %y: {type_}) -> {type_} {{\n{body}\n}}".replace(" : T", f" : {type_}")
+    text = re.sub(r"\bT\b", type_, f"func.func @main(%x: T, %y: T) -> T {{\n{body}\n}}")
     return Parser(new_context(), text).parse_module()
 
 
@@ -149,6 +150,32 @@ def test_parts_of_the_same_rows_do_not_wait_for_one_another() -> None:
     frame.bring(INPUTS[0])
     assert [step.op.name for step in frame.steps] == ["blas.matmul", "blas.matmul", "nn.reduce_sum", "nn.add"]
     assert hazards_of(frame) == [set(), set(), {0, 1}, {2}]
+
+
+PIECES = parsed(
+    """
+  %a = blas.matmul %x, %y : T
+  %c = nn.concat [%a, %x, %y, %x] axis = 2 : (T, T, T, T) -> tensor<2x4x16xf32>
+  %p, %q, %r, %s = nn.split %c axis = 2 num_outputs = 4 : (tensor<2x4x16xf32>) -> (T, T, T, T)
+  %m = blas.matmul %p, %y : T
+  %n = blas.matmul %s, %y : T
+  %o = blas.matmul %y, %y : T
+  %u = blas.matmul %x, %x : T
+  %e = nn.sum [%m, %n, %o, %u] : (T, T, T, T) -> T
+  func.return %e : T
+"""
+)
+
+
+def test_pieces_of_rows_are_read_after_the_whole_and_before_it_is_written_over() -> None:
+    """Planned for one stream, %o and %u take places in %c: of the rows of each piece, the first and the last."""
+    made, _ = program(PIECES, 0, 1)
+    frame = made.first_frame
+    frame.bring(INPUTS[0])
+    assert [step.op.name for step in frame.steps] == ["blas.matmul", "nn.concat", *["blas.matmul"] * 4, "nn.sum"]
+    whole, first, last = (frame.backend.address(frame.steps[n].outs[0]) for n in (1, 4, 5))
+    assert (first - whole, last - whole) == (0, 256)
+    assert hazards_of(frame)[2:6] == [{1}, {1}, {1, 2, 3}, {1, 2, 3}]
 
 
 def test_places_that_were_planned_for_one_stream_keep_steps_in_order() -> None:

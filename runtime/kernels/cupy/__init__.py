@@ -17,7 +17,7 @@ def get_cuda_backend() -> Backend:
     """The backend of `cuda`; raises CompileError, saying how to install what is missing, where it cannot run."""
     from .compiling import finish
     from .graph import Fence, Graph, Neighbour, elapsed
-    from .registry import ALTERNATIVES, KERNELS, RELOCATABLE, ROWS_APART
+    from .registry import ALTERNATIVES, KERNELS, READS_ROWS_APART, RELOCATABLE, ROWS_APART
     from .streams import CudaStreams
 
     return Backend(
@@ -29,6 +29,7 @@ def get_cuda_backend() -> Backend:
         streams=CudaStreams,
         relocatable=RELOCATABLE,
         rows_apart=ROWS_APART,
+        reads_rows_apart=READS_ROWS_APART,
         elapsed=elapsed,
         neighbour=Neighbour,
         finish_binding=finish,

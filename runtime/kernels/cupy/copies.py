@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xdsl.ir import SSAValue
+
 from ....dialects.blas.columns import BroadcastOp
 from ....dialects.nn.base import NNOp, integer, text
 from ....dialects.nn.cast import CastOp
@@ -17,7 +19,7 @@ from ....dialects.nn.types import Array, normalize_axis, static_dims
 from .. import Kernel, KernelContext
 from .elementwise import broadcast_kernel
 from .maps import map_kernel
-from .operands import Tensor, tensor_of, tensors
+from .operands import Tensor, place_of, tensor_of, tensors
 from .source import itemsize, literal
 from .strided import Access, Aligned
 
@@ -41,15 +43,23 @@ def _pieces(whole: Tensor, pieces: list[Tensor], axis: int) -> list[Access]:
     return [Access(as_bits(whole.dtype), whole.strides, start * whole.strides[axis]) for start in starts]
 
 
+def _lies_there(part: SSAValue, whole: SSAValue, access: Access) -> bool:
+    """Whether a part whose rows lie apart has its place in the whole, where `access` finds it: nothing is copied."""
+    inner, outer = tensor_of(part), tensor_of(whole)
+    if inner.pitch is None or inner.pitch != outer.dims[-1] or outer.pitch is not None:
+        return False
+    return place_of(part) == place_of(whole) + access.offset * itemsize(outer.dtype)
+
+
 def bind_concat(op: ConcatOp, context: KernelContext) -> Kernel | None:
-    """One copy for each operand that is not empty, nor written where it belongs: only such have rows apart."""
+    """One copy for each operand that is not empty, nor written where it belongs."""
     ins, (out,) = tensors(op)
     axis = normalize_axis(integer(op.axis), len(out.dims))
     accesses = _pieces(out, ins, axis)
     kernels = [
         (n, _copy(op, i.dims, a, _row_major(i)))
         for n, (i, a) in enumerate(zip(ins, accesses, strict=True))
-        if 0 not in i.dims and i.pitch is None
+        if 0 not in i.dims and not _lies_there(op.inputs[n], op.result, a)
     ]
 
     def kernel(outs: Sequence[Array], ins: Sequence[Array]) -> None:
@@ -60,7 +70,7 @@ def bind_concat(op: ConcatOp, context: KernelContext) -> Kernel | None:
 
 
 def bind_split(op: SplitOp, context: KernelContext) -> Kernel | None:
-    """One copy for each result that is not empty."""
+    """One copy for each result that is not empty, nor left where it is in the operand."""
     outs = tensors(op)[1]
     x = tensor_of(op.x)
     axis = normalize_axis(integer(op.axis), len(x.dims))
@@ -68,7 +78,7 @@ def bind_split(op: SplitOp, context: KernelContext) -> Kernel | None:
     kernels = [
         (n, _copy(op, o.dims, _row_major(o), a))
         for n, (o, a) in enumerate(zip(outs, accesses, strict=True))
-        if 0 not in o.dims
+        if 0 not in o.dims and not _lies_there(op.pieces[n], op.x, a)
     ]
 
     def kernel(outs: Sequence[Array], ins: Sequence[Array]) -> None:

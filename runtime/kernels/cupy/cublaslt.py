@@ -64,9 +64,10 @@ class NoAlgorithm(Exception):
 class MatmulSpec:
     """The call. A is [m, k] (stored [k, m] if `trans_a`), B [k, n] ([n, k] if `trans_b`), C and D [m, n].
 
-    All are row-major, without gaps but where `pitch` says how many elements apart the rows of D begin. `stride_*` are
-    the distances between the matrices of a batch in elements; 0 repeats a matrix. All sizes are at least 1. `tf32`
-    lets float32 operands be rounded to TF32; without it float32 is computed as such. f16 and bf16 accumulate in f32.
+    All are row-major, without gaps but where `pitch` and `pitch_a` say how many elements apart the rows of D, and those
+    of A as it is stored, begin. `stride_*` are the distances between the matrices of a batch in elements; 0 repeats a
+    matrix. All sizes are at least 1. `tf32` lets float32 operands be rounded to TF32; without it float32 is computed as
+    such. f16 and bf16 accumulate in f32.
     Addresses are multiples of `alignment` bytes.
     """
 
@@ -82,6 +83,7 @@ class MatmulSpec:
     stride_c: int = 0
     stride_d: int = 0
     pitch: int | None = None
+    pitch_a: int | None = None
     epilogue: Epilogue = Epilogue.DEFAULT
     alpha: float = 1.0
     beta: float = 0.0
@@ -91,6 +93,7 @@ class MatmulSpec:
     def __str__(self) -> str:
         batch = f" batch {self.batch}" if self.batch > 1 else ""
         apart = f" rows {self.pitch} apart" if self.pitch else ""
+        apart += f" rows of A {self.pitch_a} apart" if self.pitch_a else ""
         return f"{self.dtype} GEMM {self.m}x{self.n}x{self.k}{batch}{apart} {self.epilogue.name}"
 
 
@@ -178,7 +181,7 @@ class Matmul:
         layouts: list[int] = []
         for rows, columns, transposed, stride, pitch in (
             (s.k, s.n, s.trans_b, s.stride_b, None),
-            (s.m, s.k, s.trans_a, s.stride_a, None),
+            (s.m, s.k, s.trans_a, s.stride_a, s.pitch_a),
             (s.m, s.n, False, s.stride_c, None),
             (s.m, s.n, False, s.stride_d, s.pitch),
         ):

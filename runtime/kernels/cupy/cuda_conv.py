@@ -43,8 +43,9 @@ SIZES: tuple[str, ...] = (
     "APART_H",
     "APART_W",
     "PITCH",
+    "X_PITCH",
 )
-"""What the kernels call the sizes of the product, the image and the window, and the distance of the result's rows."""
+"""What the kernels call the sizes of the product, the image and the window, and how far apart rows of y and x begin."""
 
 MOST_TRIED = 6
 """How many plans are worth timing: of 87 layers of ResNet-50 and MobileNetV2, none has one 3 % faster."""
@@ -67,7 +68,7 @@ def plans(problem: Problem, device: library.Device) -> list[Plan]:
 def problem_of(op: CudaConvOp) -> Problem:
     """The product that computes an op."""
     x, w, out = (tensor_of(v).dims for v in (op.x, op.w, op.result))
-    pitch = tensor_of(op.result).pitch or out[3]
+    pitches = tensor_of(op.result).pitch or out[3], tensor_of(op.x).pitch or x[3]
     window, itemsize = op.window(x, w), source.itemsize(tensor_of(op.w).dtype)
     rows, inner = prod(out[:3]), prod(w[1:])
     values = (
@@ -81,7 +82,7 @@ def problem_of(op: CudaConvOp) -> Problem:
         *window.strides,
         *window.before,
         *window.dilations,
-        pitch,
+        *pitches,
     )
     sizes: dict[str, int] = dict(zip(SIZES, values, strict=True))
     return Problem(rows, out[3], -(-inner * itemsize // ROW_BYTES), itemsize, op.residual is not None, sizes)
@@ -119,7 +120,7 @@ def check(op: CudaConvOp) -> tuple[int, str]:
     if per_chunk == 0 or activation is None:
         what = x.dtype if per_chunk == 0 else str(op.activation)
         raise CompileError(f"{op.name} has no kernel for {what}", node_name(op))
-    if max(prod(x.dims), prod(tensor_of(op.result).dims)) >= MOST_ELEMENTS:
+    if max(x.dims[0] * x.strides[0], prod(tensor_of(op.result).dims)) >= MOST_ELEMENTS:
         raise CompileError(f"{op.name} has no kernel for 2^31 elements or more", node_name(op))
     if x.dims[3] % 4 or w.dims[0] % per_chunk:
         raise CompileError(

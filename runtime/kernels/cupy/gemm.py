@@ -55,7 +55,8 @@ def split_calls(spec: MatmulSpec, a: Tensor, b: Tensor, c: Tensor | None, out: T
     strides = [_batch_strides(x, batch) for x in (a, b, c or b, out)]
     sizes, steps = collapse(batch, strides)
     sa, sb, sc, sd = steps
-    rows_follow = (sa[-1], sb[-1], sd[-1]) == (spec.m * spec.k, 0, spec.m * (spec.pitch or spec.n))
+    follow = (spec.m * (spec.pitch_a or spec.k), 0, spec.m * (spec.pitch or spec.n))
+    rows_follow = (sa[-1], sb[-1], sd[-1]) == follow
     if sizes[-1] > 1 and rows_follow and not spec.trans_a and (c is None or sc[-1] == spec.m * spec.n):
         spec = replace(spec, m=spec.m * sizes[-1])
         sizes, steps = (*sizes[:-1], 1), [(*s[:-1], 0) for s in steps]
@@ -180,7 +181,7 @@ def _spec(op: MatmulOp | BiasedOp) -> MatmulSpec:
     return MatmulSpec(
         m, n, a.dims[-2] if trans_a else a.dims[-1], out.dtype, trans_a, trans_b,
         epilogue=EPILOGUES[op.name], alpha=number(op.alpha), beta=0.0 if op.c is None else number(op.beta),
-        tf32=op.compute_type is not None, pitch=out.pitch,
+        tf32=op.compute_type is not None, pitch=out.pitch, pitch_a=a.pitch,
     )  # fmt: skip
 
 

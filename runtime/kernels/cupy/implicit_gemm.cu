@@ -1,6 +1,6 @@
 // y[m, n] = activation(sum over k of A[m, k] w[n, k] + bias[n] + residual[m, n]): m is a position of the result, n a
 // filter, k = (row, column, channel) of the kernel; A[m, k] is x where position m sees it through k, 0 outside of it.
-// The rows of y begin `pitch` elements apart.
+// The rows of y begin `pitch` elements apart, the pixels of x `x_pitch`.
 //
 // A block computes BM positions by BN filters of 128 bytes of k (a unit) at a time, from STAGES units in shared memory,
 // by WARPS_M x WARPS_N warps, which take AT_ONCE of a unit's four steps from there before they multiply. SPLIT blocks of
@@ -57,7 +57,7 @@ __device__ __forceinline__ void receive(u32) { __syncthreads(); }
 extern "C" __global__ void CLUSTER __launch_bounds__(THREADS)
 NAME(const TYPE* x, const TYPE* w, const TYPE* bias,
      const TYPE* residual, TYPE* y, int M, int N, int K, int C, int S, int H, int W, int OH, int OW,
-     int step_h, int step_w, int pad_h, int pad_w, int apart_h, int apart_w, int pitch) {
+     int step_h, int step_w, int pad_h, int pad_w, int apart_h, int apart_w, int pitch, int x_pitch) {
   extern __shared__ __align__(128) char memory[];
   START_NEXT;
   const u32 shared = (u32)__cvta_generic_to_shared(memory);
@@ -98,7 +98,7 @@ NAME(const TYPE* x, const TYPE* w, const TYPE* bias,
     const int m = m0 + row + i * ROWS, b = m / (OH * OW), at = m - b * (OH * OW), oh = at / OW;
     top[i] = m < M ? oh * step_h - pad_h : -(1 << 28);
     left[i] = (at - oh * OW) * step_w - pad_w;
-    image[i] = ((b * H + top[i]) * W + left[i]) * C;  // where its top left lies in x, or would lie
+    image[i] = ((b * H + top[i]) * W + left[i]) * x_pitch;  // where its top left lies in x, or would lie
   }
   int c[PIECES], s[PIECES], r[PIECES];
 #pragma unroll
@@ -111,7 +111,7 @@ NAME(const TYPE* x, const TYPE* w, const TYPE* bias,
 #pragma unroll
     for (int p = 0; p < PIECES; p++) {
       const int down = r[p] * apart_h, right = s[p] * apart_w;
-      const int offset = (down * W + right) * C + c[p];
+      const int offset = (down * W + right) * x_pitch + c[p];
 #pragma unroll
       for (int i = 0; i < A_ROWS; i++) {
         const bool seen = k + p * PIECE < K && (u32)(top[i] + down) < (u32)H && (u32)(left[i] + right) < (u32)W;

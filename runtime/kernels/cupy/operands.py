@@ -10,7 +10,7 @@ from xdsl.ir import OpResult, SSAValue
 
 from ....dialects.nn.base import NNOp
 from ....dialects.nn.types import dims_of, dtype_of, element_type, static_dims
-from ....passes.plan_memory import PITCH
+from ....passes.plan_memory import OWN_BUFFER, PITCH, PLACE
 from .. import Bind, Kernel, KernelContext
 
 FLOATS = frozenset({"float64", "float32", "float16", "bfloat16"})
@@ -36,9 +36,19 @@ class Tensor(NamedTuple):
 def tensor_of(value: SSAValue) -> Tensor:
     """What is known of a value of static type."""
     dtype = dtype_of(element_type(value.type))
-    pitches: Any = value.op.attributes.get(PITCH) if isinstance(value, OpResult) else None
-    pitch = 0 if pitches is None else pitches.get_values()[cast(OpResult, value).index]
+    pitch = _planned(value, PITCH, 0)
     return Tensor(static_dims(dims_of(value.type)), dtype.name, pitch // dtype.itemsize or None)
+
+
+def place_of(value: SSAValue) -> int:
+    """Where a value lies in the arena, in bytes; OWN_BUFFER where it does not."""
+    return _planned(value, PLACE, OWN_BUFFER)
+
+
+def _planned(value: SSAValue, attribute: str, default: int) -> int:
+    """What plan-memory says of a value by an attribute of its op."""
+    numbers: Any = value.op.attributes.get(attribute) if isinstance(value, OpResult) else None
+    return default if numbers is None else int(numbers.get_values()[cast(OpResult, value).index])
 
 
 def tensors(op: NNOp) -> tuple[list[Tensor], list[Tensor]]:

@@ -133,5 +133,8 @@ KERNELS: dict[type[NNOp], Bind] = {op: guarded(bind) for bind, ops in _BINDERS.i
 ROWS_APART = frozenset({*_BINDERS[bind_gemm], CudaConvOp})
 """The ops whose kernels write rows that lie apart."""
 
+READS_ROWS_APART = ROWS_APART | {join.ConcatOp, join.SplitOp, index.SliceOp}
+"""The ops whose kernels read rows that lie apart."""
+
 RELOCATABLE = frozenset(KERNELS) - {*_BINDERS[bind_gemm], CudnnConvOp}
 """The ops computed by kernels of our own only: in a captured graph they may be given other addresses."""

@@ -5,8 +5,8 @@
 // images on its way out. There is no residual.
 //
 // Macros: NAME, TYPE, MMA, ROUND, ACTIVATE, PIECE, EARLY, BM, BN, WARPS_M, WARPS_N, UNITS, IN_REGISTERS. It stands
-// behind tensor_core.cu and the sizes M, N, K, C, S, H, W, OH, OW, the window's, and PITCH (between rows of y), as
-// constants: divisions by them are cheap.
+// behind tensor_core.cu and the sizes M, N, K, C, S, H, W, OH, OW, the window's, PITCH (between rows of y) and X_PITCH
+// (between pixels of x), as constants: divisions by them are cheap.
 constexpr int THREADS = 32 * WARPS_M * WARPS_N;
 constexpr int ROWS = THREADS / 8, A_ROWS = BM / ROWS, B_ROWS = BN / ROWS;
 constexpr int M_FRAGMENTS = BM / WARPS_M / 16, N_FRAGMENTS = BN / WARPS_N / 8;
@@ -56,7 +56,7 @@ NAME(const TYPE* x, const TYPE* w, const TYPE* bias, const TYPE* residual, TYPE*
     for (int p = 0; p < PIECES; p++) {
       const int k = u * UNIT + chunk * PER_CHUNK + p * PIECE, tap = k / C, r = tap / S;
       down[u][p] = k < K ? r * APART_H : 2 * NOWHERE, right[u][p] = (tap - r * S) * APART_W;
-      offset[u][p] = (r * APART_H * W + right[u][p]) * C + (k - tap * C);
+      offset[u][p] = (r * APART_H * W + right[u][p]) * X_PITCH + (k - tap * C);
     }
   int top[A_ROWS], left[A_ROWS];
   const TYPE* image[A_ROWS];
@@ -65,7 +65,7 @@ NAME(const TYPE* x, const TYPE* w, const TYPE* bias, const TYPE* residual, TYPE*
     for (int i = 0; i < A_ROWS; i++) {
       const int m = tile * BM + row + i * ROWS, b = m / (OH * OW), at = m - b * (OH * OW), oh = at / OW;
       top[i] = m < M ? oh * STEP_H - PAD_H : -NOWHERE, left[i] = (at - oh * OW) * STEP_W - PAD_W;
-      image[i] = x + (((long long)b * H + top[i]) * W + left[i]) * C;
+      image[i] = x + (((long long)b * H + top[i]) * W + left[i]) * X_PITCH;
     }
   };
   auto load_images = [&](u32 to) {

@@ -22,5 +22,12 @@ KERNELS = {
 VIEWS = {**im2col.VIEWS}
 """Op class -> its result as a view of fixed operands."""
 
-BACKEND = Backend("cpu", np, KERNELS, VIEWS, rows_apart=frozenset(matmul.KERNELS))
+BACKEND = Backend(
+    "cpu",
+    np,
+    KERNELS,
+    VIEWS,
+    rows_apart=frozenset(matmul.KERNELS),
+    reads_rows_apart=frozenset(matmul.KERNELS) | frozenset(join.KERNELS),
+)
 """The backend of `cpu`."""

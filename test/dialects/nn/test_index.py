@@ -105,7 +105,12 @@ def test_split_of_a_bad_size():
 def test_split_views_are_contiguous_pieces():
     op = SplitOp(argument(1, 6, 2), constant(2, 4), axis=1, num_outputs=2)
     assert [(v.inner, v.outer, v.offset) for v in op.views()] == [(op.pieces[0], op.x, 0), (op.pieces[1], op.x, 16)]
-    assert SplitOp(argument(1, 6, 2), None, axis=2, num_outputs=2).views() == []
+    assert SplitOp(argument(2, 6, 2), None, axis=1, num_outputs=2).views() == []
+
+
+def test_split_views_are_pieces_of_rows():
+    op = SplitOp(argument(2, 6), constant(4, 2), axis=-1, num_outputs=2)
+    assert op.views() == [View(op.pieces[0], op.x, 0, 24), View(op.pieces[1], op.x, 16, 24)]
 
 
 @pytest.mark.parametrize(
@@ -180,6 +185,23 @@ def test_slice_views_are_contiguous_boxes(bounds, offset):
     assert [(v.inner, v.outer, v.offset) for v in op.views()] == ([] if offset is None else [(op.result, op.x, offset)])
 
 
+@pytest.mark.parametrize(
+    ("bounds", "offset"),
+    [
+        (((2,), (5,), (2,)), 8),
+        (((0, -2), (5, 6), (1, 2)), 16),
+        (((1, 2), (2, 5), (0, 2)), None),
+        (((5,), (2,), (2,), (-1,)), None),
+        (((0,), (5,), (2,), (2,)), None),
+        (((3,), (3,), (2,)), None),
+    ],
+)
+def test_slice_views_are_pieces_of_rows(bounds, offset):
+    """Of all rows, one after another."""
+    op = SliceOp(argument(2, 5, 6), *(constant(*b) for b in bounds))
+    assert op.views() == ([] if offset is None else [View(op.result, op.x, offset, 24)])
+
+
 def test_slice_views_hold_the_same_elements():
     x = data(3, 4, 5)
     for _ in range(200):
@@ -189,6 +211,10 @@ def test_slice_views_hold_the_same_elements():
         (taken,) = op.compute(np, [x, starts, ends, ints(0, 1, 2), steps])
         for view in op.views():
             first = view.offset // 4
+            if view.pitch:
+                rows = np.lib.stride_tricks.as_strided(x.reshape(-1)[first:], taken.shape, (80, view.pitch, 4))
+                np.testing.assert_array_equal(rows, taken)
+                continue
             np.testing.assert_array_equal(x.reshape(-1)[first : first + taken.size], taken.reshape(-1))
 
 
