@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import cast
 
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
@@ -12,7 +11,7 @@ from xdsl.traits import IsTerminator
 
 from ..dialects.nn.base import NNOp, View
 from ..dialects.nn.constant import ConstantOp, ParameterOp
-from ..dialects.nn.types import dims_of, num_bytes, product
+from ..dialects.nn.types import dims_of, dtype_of, element_type, num_bytes, product, static_dims
 
 ROW_ALIGNMENT = 16
 """Rows that lie apart begin at multiples of this many bytes: the widest access of one thread."""
@@ -68,6 +67,11 @@ def returned_values(block: Block) -> list[SSAValue]:
     return list(last.operands) if last is not None and last.has_trait(IsTerminator) else []
 
 
+def row_bytes(value: SSAValue) -> int:
+    """The bytes of a row, the last dim of a value of static type."""
+    return static_dims(dims_of(value.type)[-1:] or (1,))[0] * dtype_of(element_type(value.type)).itemsize
+
+
 def keeps_rows(view: View) -> bool:
     """Whether a view is of all the rows of the outer value, one by one."""
     inner, outer = dims_of(view.inner.type), dims_of(view.outer.type)
@@ -104,8 +108,6 @@ class AliasGroups:
             for view in self._views(op):
                 forward = view.inner.owner is op
                 if self._joins_operand(view) if forward else self._joins_result(view):
-                    if view.pitch and not forward:
-                        self.pitch |= dict.fromkeys(self.of[view.inner].members, view.pitch)
                     self._merge(
                         self.of[view.inner],
                         self.of[view.outer],
@@ -139,11 +141,11 @@ class AliasGroups:
 
     def _lies_apart(self, view: View, inner: Group, outer: Group) -> bool:
         """Whether a piece of each of its operand's rows need not be copied: then it has its pitch from now on."""
-        pitch = view.pitch
-        if outer.external or outer.returned or view.outer in self.pitch:
+        if outer.external or outer.returned:
             return False
         if not inner.size or inner.size == num_bytes(view.outer.type) or outer.size >= MOST_READ_APART:
             return False
+        pitch = self.pitch.get(view.outer, view.pitch)
         if pitch % ROW_ALIGNMENT or (outer.members[view.outer] + view.offset) % ROW_ALIGNMENT:
             return False
         if (read := self._read_apart(view.inner)) is None:
@@ -170,29 +172,41 @@ class AliasGroups:
         inner, outer = self.of[view.inner], self.of[view.outer]
         if inner is outer or inner.external or inner.returned or outer.returned:
             return False
-        if view.pitch and not self._may_lie_apart(view, inner):
-            return False
+        if inner.size != num_bytes(view.inner.type):
+            return False  # it is that of what it is a piece of already
         if not self._keeps_rows_aligned(inner, outer.members[view.outer] + view.offset):
             return False
-        return inner.size == num_bytes(view.inner.type)  # a larger one is that of what it is a piece of already
+        return not view.pitch or self._may_lie_apart(view, inner, outer)
 
     def _keeps_rows_aligned(self, group: Group, offset: int) -> bool:
         """Whether rows of the group's that lie apart begin where they may, if it is put `offset` bytes into another."""
         return not offset % ROW_ALIGNMENT or not any(m in self.pitch for m in group.members)
 
-    def _may_lie_apart(self, view: View, inner: Group) -> bool:
-        """Whether the rows of a concatenation's operand, which nothing else reads, may be written with gaps."""
+    def _may_lie_apart(self, view: View, inner: Group, outer: Group) -> bool:
+        """Whether the rows of a concatenation's operand may be written, and read, with gaps: they are from now on."""
         if not inner.size or view.offset % ROW_ALIGNMENT or view.pitch % ROW_ALIGNMENT:
             return False
-        readers = (u.operation for m in inner.members for u in m.uses)
-        others = (op for op in readers if not any(r in inner.members for r in op.results))
-        return list(islice(others, 2)) == [view.outer.owner] and all(
-            not offset
-            and dims_of(m.type)[-1:] == dims_of(view.inner.type)[-1:]
-            and isinstance(m.owner, NNOp)
-            and (m.owner.writes_rows_apart() or any(v.inner is m and v.outer in inner.members for v in m.owner.views()))
-            for m, offset in inner.members.items()
-        )
+        if outer.size >= MOST_READ_APART or not all(self._is_of_rows(m, view.inner) for m in inner.members):
+            return False
+        found: list[SSAValue] = []
+        for member in inner.members:
+            if (read := self._read_apart(member)) is None:
+                return False
+            found += read
+        self.pitch |= dict.fromkeys(found, view.pitch)
+        return True
+
+    def _is_of_rows(self, member: SSAValue, whole: SSAValue) -> bool:
+        """Whether a value in the buffer of `whole` is all of its rows, or a part of each, and is written as such."""
+        group, row = self.of[member], dims_of(member.type)[-1:]
+        if member in self.pitch:
+            apart = self.pitch[member] == row_bytes(whole)
+        else:
+            apart = not group.members[member] and row == dims_of(whole.type)[-1:]
+        op = member.owner
+        if not apart or not isinstance(op, NNOp):
+            return False
+        return op.writes_rows_apart() or any(v.inner is member and self.of[v.outer] is group for v in self._views(op))
 
     def join_in_place(self) -> None:
         """Let results take over the buffer of an INPLACE operand that dies with the op."""

@@ -49,9 +49,9 @@ class PlanMemoryPass(ModulePass):
     function's attribute `nn.arena` is the arena's size. Each body has an arena of its own, whose size is in `arenas` of
     its op. Views and pieces of concatenations lie inside one another, and a result overwrites an operand that
     dies with the op where the op class allows it. A piece along the last dim, as of images channels last, is written
-    where it belongs in each row, if the op class allows that: then `pitch` holds how many bytes apart its rows (its
-    last dim) begin, 0 for a result whose rows follow one another. A piece of an operand along the last dim stays in
-    the operand's rows so, where all that reads it can read it there. Run it last.
+    where it belongs in each row, if its op's class allows that and those of all its readers: then `pitch` holds how
+    many bytes apart its rows (its last dim) begin, 0 for a result whose rows follow one another. A piece of an operand
+    along the last dim stays in the operand's rows so, where all that reads it can read it there. Run it last.
 
     With `streams` above 1 the function's attribute `nn.streams` says that a device may run as many branches side by
     side, and what they compute shares no place: values do only where the one is needed for the other, and done with.

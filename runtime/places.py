@@ -12,9 +12,9 @@ from xdsl.ir import Block, SSAValue, Use
 from ..dialects.nn.base import NNOp, View
 from ..dialects.nn.constant import ConstantOp, ParameterOp
 from ..dialects.nn.regions import RegionOp
-from ..dialects.nn.types import dims_of, dtype_of, element_type, num_bytes, static_dims
+from ..dialects.nn.types import dtype_of, element_type, num_bytes
 from ..errors import CompileError
-from ..passes.alias_groups import ROW_ALIGNMENT, AliasGroups, Lifetimes, returned_values
+from ..passes.alias_groups import ROW_ALIGNMENT, AliasGroups, Lifetimes, returned_values, row_bytes
 from ..passes.plan_memory import MOST_STREAMS, OWN_BUFFER, PITCH, PLACE, STREAMS
 from ..rewriting import node_name
 
@@ -98,7 +98,7 @@ class Plan:
         size, pitch = cast(int, num_bytes(value.type)), self.pitch.get(value)
         if pitch is None or not size:
             return size
-        row = _row_bytes(value)
+        row = row_bytes(value)
         return (size // row - 1) * pitch + row
 
     def wholes(self) -> dict[SSAValue, SSAValue]:
@@ -107,6 +107,9 @@ class Plan:
         for view in reversed(self.views):  # what a part is a view of, by another shape
             if not view.pitch and view.inner in wholes and view.outer in self.pitch:
                 wholes[view.outer] = wholes[view.inner]
+        for part in list(wholes):
+            while (whole := wholes.get(wholes[part])) is not None:  # of a part of a larger one
+                wholes[part] = whole
         return wholes
 
     def _views(self, block: Block) -> list[View]:
@@ -140,8 +143,8 @@ class Plan:
         if view.pitch and view.inner in self.pieces:
             return False  # it stays a piece of one value only: what else has its place overwrites that
         if view.pitch or not outer:
-            return (inner, outer) == (view.pitch, 0)
-        return inner == outer and not view.offset and _row_bytes(view.inner) == _row_bytes(view.outer)
+            return inner == (outer or view.pitch)
+        return inner == outer and not view.offset and row_bytes(view.inner) == row_bytes(view.outer)
 
 
 def _numbers(op: NNOp, attribute: str) -> list[int]:
@@ -152,11 +155,6 @@ def _numbers(op: NNOp, attribute: str) -> list[int]:
     return list(cast(Any, numbers).get_values())
 
 
-def _row_bytes(value: SSAValue) -> int:
-    """The bytes of a row, the last dim of a value of static type."""
-    return static_dims(dims_of(value.type)[-1:] or (1,))[0] * dtype_of(element_type(value.type)).itemsize
-
-
 def _check_rows(plan: Plan) -> None:
     """Refuse rows that lie apart where they cannot, or where what reads them reads on."""
     views = {(v.inner, v.outer) for v in plan.views}
@@ -165,26 +163,22 @@ def _check_rows(plan: Plan) -> None:
         size = num_bytes(value.type)
         if not size or value not in plan.offset:
             raise CompileError("rows lie apart in the arena only", node_name(op), HINT)
-        if pitch < _row_bytes(value) or pitch % ROW_ALIGNMENT or plan.offset[value] % ROW_ALIGNMENT:
+        if pitch < row_bytes(value) or pitch % ROW_ALIGNMENT or plan.offset[value] % ROW_ALIGNMENT:
             raise CompileError(
-                f"rows of {_row_bytes(value)} bytes cannot begin {pitch} bytes apart from {plan.offset[value]} on",
+                f"rows of {row_bytes(value)} bytes cannot begin {pitch} bytes apart from {plan.offset[value]} on",
                 node_name(op),
                 HINT,
             )
         if not op.writes_rows_apart() and not any((value, v) in views for v in op.operands):
             raise CompileError("the rows of the result cannot lie apart", node_name(op), HINT)
         for use in value.uses:
-            if not _reads_rows(plan, use) and not any(
-                (value, r) in views or (r, value) in views for r in use.operation.results
-            ):
+            if not _reads_rows(use) and not any((r, value) in views for r in use.operation.results):
                 raise CompileError("an operand's rows lie apart", node_name(use.operation), HINT)
 
 
-def _reads_rows(plan: Plan, use: Use) -> bool:
-    """Whether an operation reads the rows of an operand as they lie: of a piece, as others are written to be viewed."""
-    op = use.operation
-    piece = op.operands[use.index] in plan.pieces
-    return piece and isinstance(op, NNOp) and op.reads_rows_apart(use.index)
+def _reads_rows(use: Use) -> bool:
+    """Whether an operation reads the rows of an operand as they lie."""
+    return isinstance(use.operation, NNOp) and use.operation.reads_rows_apart(use.index)
 
 
 def _plans_of_bodies(op: RegionOp) -> list[Plan]:

@@ -34,6 +34,14 @@ def may_end_with(activation: ActivationAttr | None) -> bool:
 
 SPELLINGS = ("precompiled", "runtime")
 
+PACKED_ENGINES = ("eng8",)
+"""The engines that compile kernels for pixels that follow one another only: with a residual they err (cuDNN 9.19)."""
+
+
+def engine_of(plan: str) -> str:
+    """The engine of a plan, with which its name begins."""
+    return plan.partition("_")[0]
+
 
 @irdl_op_definition
 class CudnnConvOp(ConvCallOp):
@@ -49,6 +57,15 @@ class CudnnConvOp(ConvCallOp):
 
     spelling = prop_def(StringAttr, default_value=StringAttr("precompiled"))
     plan = opt_prop_def(StringAttr)
+
+    def writes_rows_apart(self) -> bool:
+        """What is compiled for a graph: cuDNN's ready kernels write together, and what they wrote is copied."""
+        packed = self.plan is not None and engine_of(text(self.plan)) in PACKED_ENGINES
+        return text(self.spelling) == "runtime" and not packed
+
+    def reads_rows_apart(self, operand: int) -> bool:
+        """The image's, the rows of which are its pixels, where those of the result are written so."""
+        return operand == 0 and self.writes_rows_apart()
 
     def infer(
         self, x: Abstract, w: Abstract, bias: Abstract | None, residual: Abstract | None

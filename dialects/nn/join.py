@@ -123,6 +123,10 @@ class ConcatOp(NNOp):
     def _axis(self) -> int:
         return normalize_axis(integer(self.axis), len(dims_of(self.result.type)))
 
+    def writes_rows_apart(self) -> bool:
+        """Yes."""
+        return True
+
     def reads_rows_apart(self, operand: int) -> bool:
         """Yes: those that are not in their place are copied row by row."""
         return True

@@ -47,6 +47,14 @@ class PoolOp(NNOp):
     layout = prop_def(StringAttr, default_value=CHANNELS_FIRST)
     result = result_def(AnyTensor)
 
+    def writes_rows_apart(self) -> bool:
+        """Where the rows are pixels, without a second result."""
+        return is_channels_last(self.layout) and len(self.results) == 1
+
+    def reads_rows_apart(self, operand: int) -> bool:
+        """Where the rows are pixels."""
+        return self.writes_rows_apart()
+
     def window(self, x: Dims) -> Window:
         """The geometry for an input of these dims; raises CompileError on attributes that do not fit."""
         return Window.of(

@@ -184,8 +184,12 @@ REFUSED: dict[str, tuple[str, int, str]] = {
     "rows that begin anywhere": refused_rows(
         "matmul_2: rows of 64 bytes cannot begin 128 bytes apart from 72 on", b="72/128"
     ),
-    "rows at another distance": refused_rows("concat_1: an operand's rows lie apart", b="64/144"),
-    "rows that are not where they belong": refused_rows("concat_1: an operand's rows lie apart", b="80/128"),
+    "rows at another distance": refused_rows(
+        "matmul_2: its place overlaps that of matmul_1, which is still alive", b="64/144"
+    ),
+    "rows that are not where they belong": refused_rows(
+        "matmul_2: its place overlaps that of matmul_1, which is still alive", b="80/128"
+    ),
     "rows beyond the arena": refused_rows(
         "matmul_2: the place 64 of 448 bytes lies outside the arena of 511 bytes", arena=511
     ),

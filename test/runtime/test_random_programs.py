@@ -157,6 +157,20 @@ def split_rows(g: Graph) -> None:
         g.emit(BlasMatmulReluOp(piece, g.pick(), beta=0.0))
 
 
+def cross_stage(g: Graph) -> None:
+    """Products joined, read in pieces by products that are joined with them, and so on: concatenations in others."""
+    products = [g.emit(BlasMatmulReluOp(g.pick(), g.pick(), beta=0.0)) for _ in range(2)]
+    whole = g.emit(join.ConcatOp(products, axis=2))
+    for depth in range(g.draw(st.integers(1, 3))):
+        start = 4 * g.draw(st.integers(0, depth + 1))
+        piece = index.SliceOp(whole, g.ints(start), g.ints(start + 4), g.ints(2))
+        g.block.add_op(piece)
+        if g.draw(st.integers(0, 3)) == 0:
+            g.values.append(piece.result)
+        more = g.emit(BlasMatmulReluOp(piece.result, g.pick(), beta=0.0))
+        whole = g.emit(join.ConcatOp([whole, more] if g.draw(st.booleans()) else [more, whole], axis=2))
+
+
 def total(g: Graph) -> None:
     piece = g.emit(reduce.ReduceMeanOp(g.pick(), g.ints(g.draw(st.integers(0, 2)))))
     g.emit(elementwise.SubOp(g.pick(), piece))
@@ -167,7 +181,7 @@ def window(g: Graph) -> None:
 
 
 STEPS = [unary_op, unary_op, binary, binary, round_trip, join_pieces, take, transpose]
-STEPS += [product, join_products, split_rows, split_rows, total, window]
+STEPS += [product, join_products, split_rows, split_rows, cross_stage, cross_stage, total, window]
 
 
 @st.composite

@@ -53,18 +53,33 @@ STAGE = f"""{SPLIT}
 }}}}"""
 """A cross-stage partial one: convolutions read both halves, one of them twice."""
 
+CROSS = f"""{SPLIT}
+  s = Conv <pads=[1,1,1,1]> (q, w3, b2)  rs = Relu (s)
+  k = Concat <axis=1> (ra, rs)
+  m = MaxPool <kernel_shape=[3,3], pads=[1,1,1,1]> (k)  n = Concat <axis=1> (k, m)
+  u = Conv (p, w2)  v = Conv <pads=[1,1,1,1]> (u, w3)  o = Concat <axis=1> (n, v)
+  y = Conv <pads=[1,1,1,1], strides=[2,2]> (o, w6)
+}}}}""".replace("w5", "w6").replace("8,64,3,3", "8,224,3,3")
+"""Joined whole and read in halves; a concatenation that is pooled, and a piece of another one, and that of a third."""
+
 KEPT = {
     (UNIT, "blas"): [True, True],
     (UNIT, "cuda"): [True, True],
+    (UNIT, "cudnn:runtime"): [True, True],
     (UNIT, "cudnn:precompiled"): [True, False],
     (STAGE, "blas"): [True, False],
     (STAGE, "cuda"): [True, True],
+    (STAGE, "cudnn:runtime"): [True, True],
     (STAGE, "cudnn:precompiled"): [False, False],
+    (CROSS, "blas"): [True, False],
+    (CROSS, "cuda"): [True, True],
+    (CROSS, "cudnn:runtime"): [True, True],
+    (CROSS, "cudnn:precompiled"): [False, False],
 }
 """Which halves are not copied."""
 
-CALLS = ("blas", "cuda", "cudnn:precompiled")
-"""What cuDNN computes is copied."""
+CALLS = ("blas", "cuda", "cudnn:runtime", "cudnn:precompiled")
+"""What cuDNN's ready kernels compute is copied."""
 
 
 def network(text: str, batch: int, precision: str, call: str) -> tuple[onnx.ModelProto, ModuleOp]:
@@ -99,7 +114,7 @@ def run(text: str, batch: int, precision: str, call: str, backend: Backend) -> P
 
 def check(batch: int, precision: str, call: str, backend: Backend) -> Program:
     program = run(NETWORK, batch, precision, call, backend)
-    copied = call.startswith("cudnn")
+    copied = call == "cudnn:precompiled"
     assert any(isinstance(s.op, ConcatOp) for s in program.steps) == copied
     assert len(set(program.plan.wholes().values())) == (0 if copied else 1)
     return program
@@ -119,11 +134,12 @@ def check_pieces(text: str, batch: int, precision: str, call: str, backend: Back
     kept = [piece in program.plan.pieces for piece in split.results]
     assert kept == KEPT[text, call]
     assert any(s.op is split for s in program.steps) != all(kept)
+    assert any(isinstance(s.op, ConcatOp) for s in program.steps) == (text is not CROSS or not all(kept))
     return program
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("text", [UNIT, STAGE])
+@pytest.mark.parametrize("text", [UNIT, STAGE, CROSS])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_pieces_on_numpy(batch: int, text: str, call: str) -> None:
     check_pieces(text, batch, "f16", call, BACKEND)
@@ -132,7 +148,7 @@ def test_pieces_on_numpy(batch: int, text: str, call: str) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("precision", ["f16", "bf16", "tf32"])
-@pytest.mark.parametrize("text", [UNIT, STAGE])
+@pytest.mark.parametrize("text", [UNIT, STAGE, CROSS])
 @pytest.mark.parametrize("batch", [1, 3, 64])
 def test_pieces_on_a_gpu(cuda: Backend, batch: int, text: str, precision: str, call: str) -> None:
     program = check_pieces(text, batch, precision, call, cuda)

@@ -46,7 +46,7 @@ def _pieces(whole: Tensor, pieces: list[Tensor], axis: int) -> list[Access]:
 def _lies_there(part: SSAValue, whole: SSAValue, access: Access) -> bool:
     """Whether a part whose rows lie apart has its place in the whole, where `access` finds it: nothing is copied."""
     inner, outer = tensor_of(part), tensor_of(whole)
-    if inner.pitch is None or inner.pitch != outer.dims[-1] or outer.pitch is not None:
+    if inner.pitch is None or inner.pitch != (outer.pitch or outer.dims[-1]):
         return False
     return place_of(part) == place_of(whole) + access.offset * itemsize(outer.dtype)
 

@@ -14,8 +14,10 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from xdsl.ir import SSAValue
 
 from ....dialects.cudnn import CudnnConvOp
+from ....dialects.cudnn.conv import PACKED_ENGINES, engine_of
 from ....dialects.nn.base import ints, text
 from ....dialects.nn.channels import dims_first
 from ....dialects.nn.constant import is_stored
@@ -51,13 +53,18 @@ class Plan:
     """`execute(addresses by the tensors' numbers, workspace's address)`"""
 
 
-def channels_last_strides(dims: Sequence[int]) -> list[int]:
-    """The strides of [N, C, spatial...] that lies in memory as [N, spatial..., C]."""
-    strides, step = [0] * len(dims), 1
-    for axis in (1, *range(len(dims) - 1, 1, -1), 0):
-        strides[axis] = step
-        step *= dims[axis]
-    return strides
+@dataclass(frozen=True)
+class Image:
+    """How cuDNN is told of a value: dims [N, C, spatial...] and the strides, in elements, of where it lies."""
+
+    dims: list[int]
+    strides: list[int]
+
+    @classmethod
+    def of(cls, op: CudnnConvOp, value: SSAValue) -> Image:
+        """An operand or result of an op, in the op's layout. Its pixels may lie apart."""
+        tensor = tensor_of(value)
+        return cls(list(dims_first(op.layout, tensor.dims)), list(dims_first(op.layout, tensor.strides)))
 
 
 class ConvGraph:
@@ -68,6 +75,7 @@ class ConvGraph:
         self.op = op
         self.handle = library.cudnn_handle()
         self.numbers: dict[int, Array] = {}
+        self.apart = any(tensor_of(v).pitch for v in (op.x, op.result))
         dtype = tensor_of(op.result).dtype
         kind, f32 = getattr(cudnn.data_type, _DATA_TYPES[dtype]), cudnn.data_type.FLOAT
         self.graph: Any = cudnn.pygraph(
@@ -93,14 +101,13 @@ class ConvGraph:
             self.graph.create_execution_plans([heuristics.A, heuristics.FALLBACK])
         return int(self.graph.get_execution_plan_count())
 
-    def _tensor(self, name: str, uid: int, dims: Sequence[int], kind: Any) -> Any:
-        strides = channels_last_strides(dims)
-        return self.graph.tensor(dim=list(dims), stride=strides, data_type=kind, name=name, uid=uid)
+    def _tensor(self, name: str, uid: int, image: Image, kind: Any) -> Any:
+        return self.graph.tensor(dim=image.dims, stride=image.strides, data_type=kind, name=name, uid=uid)
 
     def _build(self, kind: Any) -> None:
         op, graph = self.op, self.graph
-        x, w, y = (dims_first(op.layout, tensor_of(v).dims) for v in (op.x, op.w, op.result))
-        rank = len(x) - 2
+        x, w, y = (Image.of(op, v) for v in (op.x, op.w, op.result))
+        rank, filters = len(x.dims) - 2, y.dims[1]
         pads = ints(op.pads) or (0,) * (2 * rank)
         value = graph.conv_fprop(
             image=self._tensor("x", X, x, kind),
@@ -110,8 +117,9 @@ class ConvGraph:
             stride=list(ints(op.strides) or (1,) * rank),
             dilation=list(ints(op.dilations) or (1,) * rank),
         )
-        bias = None if op.bias is None else self._tensor("bias", BIAS, (1, y[1], *[1] * rank), kind)
-        residual = None if op.residual is None else self._tensor("residual", RESIDUAL, y, kind)
+        vector = Image([1, filters, *[1] * rank], [filters, 1, *[filters] * rank])
+        bias = None if op.bias is None else self._tensor("bias", BIAS, vector, kind)
+        residual = None if op.residual is None else self._tensor("residual", RESIDUAL, Image.of(op, op.residual), kind)
         addends = [residual, bias]
         if text(op.spelling) == "runtime":
             value, addends = graph.identity(value), [bias, residual]
@@ -120,7 +128,7 @@ class ConvGraph:
                 value = graph.add(a=value, b=addend)
         if op.activation is not None:
             value = activated(graph, value, op.activation, self._number)
-        value.set_output(True).set_uid(Y).set_data_type(kind).set_dim(list(y)).set_stride(channels_last_strides(y))
+        value.set_output(True).set_uid(Y).set_data_type(kind).set_dim(y.dims).set_stride(y.strides)
 
     def _number(self, value: float) -> Any:
         """A factor or addend, as a tensor of one element on the host."""
@@ -138,6 +146,9 @@ class ConvGraph:
                 yield plan
 
     def _built(self, index: int) -> Plan | None:
+        name = self.graph.get_plan_name_at_index(index)
+        if self.apart and engine_of(name) in PACKED_ENGINES:
+            return None
         try:
             self.graph.build_plan_at_index(index)
             workspace = int(self.graph.get_workspace_size_plan_at_index(index))
@@ -151,20 +162,24 @@ class ConvGraph:
         def execute(buffers: dict[int, int], scratch: int) -> None:
             self.graph.execute_plan_at_index(buffers, scratch, index, self.handle)
 
-        return Plan(self.graph.get_plan_name_at_index(index), workspace, execute)
+        return Plan(name, workspace, execute)
 
     def plan(self, name: str | None) -> Plan:
-        """The plan of that name, or the first; raises CompileError where there is none."""
-        if name is None:
-            if (first := next(self.plans(), None)) is None:
-                raise CompileError("cuDNN can build no plan for this convolution", node_name(self.op))
-            return first
-        for index in range(self.proposed):
+        """The plan of that name, or the first; raises CompileError where there is none.
+
+        A name was chosen for pixels that follow one another: where they do not, and there is none, it is the first.
+        """
+        for index in range(self.proposed) if name else ():
             if self.graph.get_plan_name_at_index(index) == name and (plan := self._built(index)) is not None:
                 return plan
-        raise CompileError(
-            f"this cuDNN has no plan '{name}' for the convolution", node_name(self.op), "tune again for this version"
-        )
+        missing = f"this cuDNN has no plan '{name}' for the convolution"
+        if name and not self.apart:
+            raise CompileError(missing, node_name(self.op), "tune again for this version")
+        if (first := next(self.plans(), None)) is None:
+            raise CompileError("cuDNN can build no plan for this convolution", node_name(self.op))
+        if name:
+            LOG.warning("%s: %s with rows apart; it is computed by '%s'", node_name(self.op), missing, first.name)
+        return first
 
     def kept_plan(self, name: str | None) -> Plan:
         """`plan`, with what cuDNN compiled for it kept on disk."""

@@ -14,6 +14,7 @@ from ....errors import CompileError
 from ...output_file import OutputFile
 from ...tuning_cache import cache_folder
 from . import library
+from .operands import tensor_of
 
 LOG = logging.getLogger("nnfuse")
 
@@ -29,7 +30,7 @@ _DIGEST = hashlib.sha256().digest_size
 def plan_path(op: CudnnConvOp) -> Path:
     """The file for an op's plan, on the current GPU by the versions of the libraries here."""
     fields = sorted(f"{name}={value}" for name, value in op.properties.items())
-    types = ", ".join(str(value.type) for value in (*op.operands, *op.results))
+    types = ", ".join(f"{value.type} {tensor_of(value).pitch or ''}" for value in (*op.operands, *op.results))
     key = f"{WRITTEN} {_machine(library.current_device())} {op.name} {' '.join(fields)} {types}"
     return cache_folder() / f"cudnn-{hashlib.sha256(key.encode()).hexdigest()[:32]}.plan"
 

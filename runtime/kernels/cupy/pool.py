@@ -64,22 +64,25 @@ def _bind_window(op: PoolOp, x: Tensor, out: Tensor, start: str, step: str, resu
     spatial, positions = (dims_first(op.layout, t.dims)[2:] for t in (x, out))
     geometry = Geometry.of(op.window(x.dims), spatial, positions)
     last = is_channels_last(op.layout)
-    kernel = Aligned(lambda packed: _window_kernel(op.name, geometry, x, last, start, step, result, packed))
+    kernel = Aligned(lambda packed: _window_kernel(op.name, geometry, x, out, last, start, step, result, packed))
     return lambda outs, ins: kernel(outs[0], ins[0])
 
 
 def _window_kernel(
-    op: str, g: Geometry, x: Tensor, last: bool, start: str, step: str, result: str, packed: bool
+    op: str, g: Geometry, x: Tensor, out: Tensor, last: bool, start: str, step: str, result: str, packed: bool
 ) -> source.Kernel:
     """Thread `i` reduces a pack of windows: neighbours in a row or, channels `last`, neighbouring channels of one."""
     planes, channels, type_ = prod(x.dims) // g.pixels, x.dims[-1], source.c_type(x.dtype)
     if last:
-        width = source.pack_width([x.dtype], [channels]) if packed else 1
+        apart = [t.pitch or channels for t in (x, out)]
+        width = source.pack_width([x.dtype], [channels, *apart]) if packed else 1
         place = f"\n{g.place_channels_last(width, channels)}"
-        taps = g.taps_channels_last(width, x.dtype, channels, step)
+        taps = g.taps_channels_last(width, x.dtype, apart[0], step)
+        target = f"y + i / {channels // width} * {apart[1]} + k"
     else:
         width = g.pack_width(x.dtype, planes, packed)
         place, taps = g.place(width), g.taps_loop(width, "A", "load(x[at])", start, step)
+        target = f"y + i * {width}"
     body = f"""
   typedef {compute_type(x.dtype)} A;{place}
   A acc[{width}];
@@ -89,7 +92,7 @@ def _window_kernel(
   Pack<{type_}, {width}> packed;
 #pragma unroll
   for (int v = 0; v < {width}; v++) store(packed.v[v], {result});
-  *(Pack<{type_}, {width}>*)(y + i * {width}) = packed;"""
+  *(Pack<{type_}, {width}>*)({target}) = packed;"""
     results = planes * g.positions
     return source.thread_kernel(
         op,
@@ -97,7 +100,7 @@ def _window_kernel(
         [("y", x.dtype)],
         [("x", x.dtype)],
         results // width,
-        index_type(results, prod(x.dims)),
+        index_type(*(t.dims[0] * t.strides[0] for t in (x, out))),
         restrict=True,
         declarations=_COUNTED,
     )

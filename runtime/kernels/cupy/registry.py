@@ -130,10 +130,12 @@ ALTERNATIVES: dict[type[NNOp], Alternatives] = {
 KERNELS: dict[type[NNOp], Bind] = {op: guarded(bind) for bind, ops in _BINDERS.items() for op in ops}
 """Op class -> its binder."""
 
-ROWS_APART = frozenset({*_BINDERS[bind_gemm], CudaConvOp})
+ROWS_APART = frozenset(
+    {*_BINDERS[bind_gemm], CudaConvOp, CudnnConvOp, pool.MaxPoolOp, pool.AveragePoolOp, join.ConcatOp}
+)
 """The ops whose kernels write rows that lie apart."""
 
-READS_ROWS_APART = ROWS_APART | {join.ConcatOp, join.SplitOp, index.SliceOp}
+READS_ROWS_APART = ROWS_APART | {join.SplitOp, index.SliceOp}
 """The ops whose kernels read rows that lie apart."""
 
 RELOCATABLE = frozenset(KERNELS) - {*_BINDERS[bind_gemm], CudnnConvOp}

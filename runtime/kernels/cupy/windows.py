@@ -128,9 +128,10 @@ class Geometry:
             lines.append(f"  const int {name}0 = {start}; rest /= {self.out[axis]};")
         return "\n".join([*lines, "  const index image = rest;"])
 
-    def taps_channels_last(self, width: int, dtype: str, channels: int, step: str) -> str:
+    def taps_channels_last(self, width: int, dtype: str, apart: int, step: str) -> str:
         """Runs `step` for each kernel position (a, b, c) in the data and each channel `v` of the pack, as `seen`.
 
+        The pixels of the data begin `apart` elements after one another.
         Packs are read many at once, and before any is used: one after the other they would be waited for.
         """
         if not self.pixels:
@@ -152,7 +153,7 @@ class Geometry:
       const int d = d0 + a * {self.dilations[0]}, h = h0 + b * {self.dilations[1]}, w = w0 + c * {self.dilations[2]};
       inside[t] = tap < {self.taps} && {self.inside(0, "d")} && {self.inside(1, "h")} && {self.inside(2, "w")};
       const index pixel = ((image * {self.sizes[0]} + d) * {self.sizes[1]} + h) * {self.sizes[2]} + w;
-      there[t] = *(const {pack}*)(x + (inside[t] ? pixel : 0) * {channels} + k);
+      there[t] = *(const {pack}*)(x + (inside[t] ? pixel : 0) * {apart} + k);
     }}
 #pragma unroll
     for (int t = 0; t < {at_once}; t++) {{

@@ -27,7 +27,7 @@ BACKEND = Backend(
     np,
     KERNELS,
     VIEWS,
-    rows_apart=frozenset(matmul.KERNELS),
+    rows_apart=frozenset(matmul.KERNELS) | frozenset(join.KERNELS),
     reads_rows_apart=frozenset(matmul.KERNELS) | frozenset(join.KERNELS),
 )
 """The backend of `cpu`."""
