@@ -66,6 +66,7 @@ class MeanVarianceNormalizationOp(UnaryOp):
 
     name = "nn.mean_variance_normalization"
     ONNX: ClassVar = Onnx("MeanVarianceNormalization", since=9)
+    POINTWISE: ClassVar = False
 
     axes = opt_prop_def(DenseArrayBase)
 
@@ -97,6 +98,7 @@ class LpNormalizationOp(UnaryOp):
 
     name = "nn.lp_normalization"
     ONNX: ClassVar = Onnx("LpNormalization", since=1)
+    POINTWISE: ClassVar = False
 
     axis = prop_def(IntegerAttr, default_value=IntegerAttr(-1, i64))
     p = prop_def(IntegerAttr, default_value=IntegerAttr(2, i64))

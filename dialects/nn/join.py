@@ -138,9 +138,9 @@ class ConcatOp(NNOp):
     @classmethod
     def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
         """See join_patterns.py."""
-        from .join_patterns import DropEmptyPieces, FlattenConcat
+        from .join_patterns import DropEmptyPieces, FlattenConcat, JoinPieces
 
-        return (FlattenConcat(), DropEmptyPieces())
+        return (FlattenConcat(), DropEmptyPieces(), JoinPieces())
 
 
 @irdl_op_definition

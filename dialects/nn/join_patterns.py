@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from xdsl.ir import Operation, SSAValue
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern
 
 from ...rewriting import replace
 from .base import integer
-from .join import ConcatOp
+from .join import ConcatOp, SplitOp
 from .types import dims_of, normalize_axis
 
 
-def _axis(op: ConcatOp) -> int:
-    return normalize_axis(integer(op.axis), len(dims_of(op.result.type)))
+def _axis(op: ConcatOp | SplitOp) -> int:
+    return normalize_axis(integer(op.axis), len(dims_of(op.results[0].type)))
 
 
 class FlattenConcat(RewritePattern):
@@ -47,3 +49,29 @@ class DropEmptyPieces(RewritePattern):
         pieces = [v for v in op.inputs if dims_of(v.type)[axis] != 0]
         if 0 < len(pieces) < len(op.inputs):
             replace(rewriter, op, ConcatOp(pieces, axis=op.axis, result_types=op.result_types))
+
+
+class JoinPieces(RewritePattern):
+    """`concat(a, p, q, b)` -> `concat(a, x, b)`, where `p, q = split(x)` along the same axis."""
+
+    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter, /) -> None:
+        """Rewrite each run of all the pieces of one split, in their order; other readers keep the split."""
+        if not isinstance(op, ConcatOp):
+            return
+        rest, joined = list(op.inputs), list[SSAValue]()
+        splits: list[Operation] = []
+        while rest:
+            owner = rest[0].owner
+            if isinstance(owner, SplitOp) and _axis(owner) == _axis(op) and _starts_with(rest, owner.pieces):
+                joined.append(owner.x)
+                splits.append(owner)
+                del rest[: len(owner.pieces)]
+            else:
+                joined.append(rest.pop(0))
+        if splits:
+            absorbed = [s for s in splits if all(u.operation is op for piece in s.results for u in piece.uses)]
+            replace(rewriter, op, ConcatOp(joined, axis=op.axis, result_types=op.result_types), absorbed=absorbed)
+
+
+def _starts_with(values: Sequence[SSAValue], first: Sequence[SSAValue]) -> bool:
+    return list(values[: len(first)]) == list(first)

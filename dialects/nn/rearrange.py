@@ -23,6 +23,7 @@ class BlockOp(UnaryOp):
     """
 
     INPLACE: ClassVar = ()
+    POINTWISE: ClassVar = False
 
     blocksize = prop_def(IntegerAttr)
     mode = prop_def(StringAttr, default_value=StringAttr("DCR"))

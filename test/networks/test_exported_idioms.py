@@ -55,6 +55,13 @@ IDIOMS = {
         "nn.conv nn.squeeze",
         "relu",
     ),
+    "ultralytics: C2f, which concatenates the halves of a split again": Idiom(
+        """g (float[N,3,8,8] x, float[6,3,1,1] w, float[3,3,1,1] w1, float[5,9,1,1] w2) => (float[N,5,8,8] z)
+        { y = Conv(x, w)  a = Relu(y)  p, q = Split<axis=1>(a)  r = Conv(q, w1)  s = Concat<axis=1>(r, p, q)
+          z = Conv(s, w2) }""",
+        "nn.conv nn.split nn.conv nn.concat nn.conv",
+        "relu",
+    ),
     "torch: SiLU as Sigmoid, Mul": Idiom(
         """g (float[N,3,8,8] x, float[6,3,3,3] w, float[6] b) => (float[N,6,6,6] z)
         { y = Conv(x, w, b)  s = Sigmoid(y)  z = Mul(y, s) }""",

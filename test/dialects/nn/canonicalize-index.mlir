@@ -54,6 +54,55 @@ func.func @no_concat(%x: tensor<2x2xf32>, %y: tensor<4x2xf32>) -> (tensor<4x4xf3
 // CHECK-NEXT:   %2 = nn.concat [%x, %x] axis = 1
 // CHECK-NEXT:   %3 = nn.concat [%2, %2] axis = 1
 
+// All the pieces of a split, joined in their order, are what was split; whoever else reads a piece keeps the split.
+
+func.func @join(%x: tensor<2x?xf32>, %y: tensor<2x3xf32>, %sizes: tensor<2xi64>) -> (tensor<2x?xf32>, tensor<2x?xf32>) {
+  %p, %q = nn.split %x split %sizes axis = 1 num_outputs = 2 : (tensor<2x?xf32>, tensor<2xi64>) -> (tensor<2x?xf32>, tensor<2x?xf32>) loc("halves")
+  %0 = nn.concat [%p, %q] axis = -1 : (tensor<2x?xf32>, tensor<2x?xf32>) -> tensor<2x?xf32>
+  %1 = nn.concat [%y, %p, %q, %y, %p, %q] axis = 1 : (tensor<2x3xf32>, tensor<2x?xf32>, tensor<2x?xf32>, tensor<2x3xf32>, tensor<2x?xf32>, tensor<2x?xf32>) -> tensor<2x?xf32> loc("joined")
+  func.return %0, %1 : tensor<2x?xf32>, tensor<2x?xf32>
+}
+
+// CHECK-LABEL: func.func @join(
+// CHECK-NEXT:   %0 = nn.concat [%y, %x, %y, %x] axis = 1 : (tensor<2x3xf32>, tensor<2x?xf32>, tensor<2x3xf32>, tensor<2x?xf32>) -> tensor<2x?xf32>
+// CHECK-NEXT:   func.return %x, %0
+// LOC: nn.concat [%y, %x, %y, %x] {{.*}} loc(fused["halves", "joined"])
+
+func.func @join_cross_stage(%x: tensor<2x4xf32>) -> tensor<2x6xf32> {
+  %p, %q = nn.split %x axis = 1 num_outputs = 2 : (tensor<2x4xf32>) -> (tensor<2x2xf32>, tensor<2x2xf32>) loc("halves")
+  %0 = nn.exp %q : tensor<2x2xf32>
+  %1 = nn.concat [%p, %q, %0] axis = 1 : (tensor<2x2xf32>, tensor<2x2xf32>, tensor<2x2xf32>) -> tensor<2x6xf32> loc("joined")
+  func.return %1 : tensor<2x6xf32>
+}
+
+// CHECK-LABEL: func.func @join_cross_stage
+// CHECK-NEXT:   %p, %q = nn.split %x
+// CHECK-NEXT:   %0 = nn.exp %q
+// CHECK-NEXT:   %1 = nn.concat [%x, %0] axis = 1 : (tensor<2x4xf32>, tensor<2x2xf32>) -> tensor<2x6xf32>
+// CHECK-NEXT:   func.return %1
+// LOC-LABEL: func.func @join_cross_stage
+// LOC: nn.concat [%x, %0] {{.*}} loc("joined")
+
+// Not in another order, along another axis, without one of the pieces, with something between, nor those of two splits.
+
+func.func @no_join(%x: tensor<3x3xf32>, %y: tensor<3x3xf32>) -> (tensor<3x3xf32>, tensor<1x9xf32>, tensor<2x3xf32>, tensor<4x3xf32>, tensor<3x3xf32>) {
+  %a, %b, %c = nn.split %x num_outputs = 3 : (tensor<3x3xf32>) -> (tensor<1x3xf32>, tensor<1x3xf32>, tensor<1x3xf32>)
+  %d, %e, %f = nn.split %y num_outputs = 3 : (tensor<3x3xf32>) -> (tensor<1x3xf32>, tensor<1x3xf32>, tensor<1x3xf32>)
+  %0 = nn.concat [%b, %a, %c] axis = 0 : (tensor<1x3xf32>, tensor<1x3xf32>, tensor<1x3xf32>) -> tensor<3x3xf32>
+  %1 = nn.concat [%a, %b, %c] axis = 1 : (tensor<1x3xf32>, tensor<1x3xf32>, tensor<1x3xf32>) -> tensor<1x9xf32>
+  %2 = nn.concat [%a, %b] axis = 0 : (tensor<1x3xf32>, tensor<1x3xf32>) -> tensor<2x3xf32>
+  %3 = nn.concat [%a, %b, %d, %c] axis = 0 : (tensor<1x3xf32>, tensor<1x3xf32>, tensor<1x3xf32>, tensor<1x3xf32>) -> tensor<4x3xf32>
+  %4 = nn.concat [%a, %b, %f] axis = 0 : (tensor<1x3xf32>, tensor<1x3xf32>, tensor<1x3xf32>) -> tensor<3x3xf32>
+  func.return %0, %1, %2, %3, %4 : tensor<3x3xf32>, tensor<1x9xf32>, tensor<2x3xf32>, tensor<4x3xf32>, tensor<3x3xf32>
+}
+
+// CHECK-LABEL: func.func @no_join
+// CHECK:        nn.concat [%b, %a, %c] axis = 0
+// CHECK-NEXT:   nn.concat [%a, %b, %c] axis = 1
+// CHECK-NEXT:   nn.concat [%a, %b] axis = 0
+// CHECK-NEXT:   nn.concat [%a, %b, %d, %c] axis = 0
+// CHECK-NEXT:   nn.concat [%a, %b, %f] axis = 0
+
 // A Slice that takes everything vanishes, also along an unknown size.
 
 func.func @slice(%x: tensor<?x4xf32>, %y: tensor<5x1xf32>) -> (tensor<?x4xf32>, tensor<?x4xf32>, tensor<5x1xf32>) {
