@@ -125,7 +125,7 @@ def taps(
     """[taps, new] The indices and weights of the elements that each new one is made of.
 
     Elements outside are those at the edge, or nothing where `exclude_outside`. With `antialias`, the weight function
-    (of width `support` to each side) is stretched where the axis shrinks.
+    (of width `support` to each side) is stretched where the axis shrinks. A tap that counts nowhere is left out.
     """
     stretch = min(axis.scale, 1.0) if antialias else 1.0
     reach = int(np.ceil(support / stretch))
@@ -136,16 +136,30 @@ def taps(
     if antialias or exclude_outside:
         total = weights.sum(axis=0)
         weights = weights / np.where(total == 0, 1, total)
-    return np.clip(indices, 0, axis.old - 1), weights
+    counting = np.flatnonzero(weights.any(axis=1)) if weights.any() else [0]
+    return np.clip(indices, 0, axis.old - 1)[counting], weights[counting]
 
 
-def combine(xp: Any, x: Array, axis: int, indices: Array, weights: Array) -> Array:
-    """The weighted sums of the slices of `x` at `indices` ([taps, new]) along `axis`."""
-    shape = (-1, *[1] * (x.ndim - axis - 1))
-    result: Array = None
-    for places, factors in zip(indices, weights, strict=True):
-        if result is not None and not factors.any():
-            continue
-        part = xp.take(x, xp.asarray(places), axis=axis) * xp.asarray(factors, x.dtype).reshape(shape)
-        result = part if result is None else result + part
-    return result
+@dataclass(frozen=True)
+class Resampling:
+    """How the elements along one axis are made of the old ones.
+
+    Element n is the sum of `weights[:, n]` times the elements at `indices[:, n]`, both [taps, new]; without `weights`
+    it is the one at `indices[0, n]`, as it is. Where `outside[n]` it is no element's, but a constant.
+    """
+
+    axis: int
+    indices: Array
+    weights: Array | None
+    outside: Array
+
+    def apply(self, xp: Any, x: Array) -> Array:
+        """`x` with the axis resampled; what is outside holds anything."""
+        if self.weights is None:
+            return xp.take(x, xp.asarray(self.indices[0]), axis=self.axis)
+        shape = (-1, *[1] * (x.ndim - self.axis - 1))
+        result: Array = None
+        for places, factors in zip(self.indices, self.weights, strict=True):
+            part = xp.take(x, xp.asarray(places), axis=self.axis) * xp.asarray(factors, x.dtype).reshape(shape)
+            result = part if result is None else result + part
+        return result

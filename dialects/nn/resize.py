@@ -22,9 +22,9 @@ from xdsl.irdl import (
 from ...errors import CompileError, UnsupportedError
 from .base import AnyTensor, NNOp, Onnx, OnnxNode, integer, ints, number, text
 from .constant import constant_array
-from .interpolation import COORDINATES, NEAREST, Axis, combine, coordinates, cubic, nearest, taps, triangle
+from .interpolation import COORDINATES, NEAREST, Axis, Resampling, coordinates, cubic, nearest, taps, triangle
 from .shape import as_ints, normalize_axes
-from .types import Abstract, Array, Dims, dims_of, format_dims, product, tensor
+from .types import Abstract, Array, Dims, dims_of, format_dims, product, static_dims, tensor
 
 POLICIES = {"not_larger": min, "not_smaller": max}
 
@@ -110,7 +110,7 @@ class ResizeOp(NNOp):
         self.check_modes()
         if (scales is None) == (sizes is None):
             raise CompileError("nn.resize needs either scales or sizes")
-        if text(self.coordinate_transformation_mode) == "tf_crop_and_resize" and roi is None:
+        if self.crops and roi is None:
             raise CompileError("tf_crop_and_resize needs a roi")
         axes, given = self.resized(x.rank), scales if sizes is None else sizes
         assert given is not None
@@ -134,41 +134,63 @@ class ResizeOp(NNOp):
 
     def evaluate(self, xp: Any, x: Array, roi: Array | None, scales: Array | None, sizes: Array | None) -> Array:
         """Interpolate along each axis in turn; integers are computed in f32."""
-        dims, factors = self.target(x.shape, scales, None if sizes is None else as_ints(sizes))
+        resamplings = self.resamplings(x.shape, roi, scales, sizes)
         element = x.dtype
         if element.kind in "iu" and text(self.mode) != "nearest":
             x = x.astype(np.float32)
-        outside: list[tuple[int, Array]] = []
-        for axis, geometry in enumerate(self.geometry(x.shape, dims, factors, roi)):
-            if geometry.kept:
-                continue
-            places = coordinates(geometry, text(self.coordinate_transformation_mode))
-            x = self.resample(xp, x, axis, geometry, places)
-            if text(self.coordinate_transformation_mode) == "tf_crop_and_resize":
-                outside.append((axis, np.flatnonzero((places < 0) | (places > geometry.old - 1))))
-        for axis, indices in outside:
-            x[(slice(None),) * axis + (xp.asarray(indices),)] = number(self.extrapolation_value)
+        for resampling in resamplings:
+            x = resampling.apply(xp, x)
+        for resampling in resamplings:
+            if resampling.outside.any():
+                indices = xp.asarray(np.flatnonzero(resampling.outside))
+                x[(slice(None),) * resampling.axis + (indices,)] = number(self.extrapolation_value)
         if x.dtype.kind == "f" and element.kind in "iu":
             limits = np.iinfo(element)
             x = xp.clip(xp.rint(x), limits.min, limits.max).astype(element)
         return x
 
-    def resample(self, xp: Any, x: Array, axis: int, geometry: Axis, places: Array) -> Array:
-        """`x` at the coordinates `places` of an axis."""
+    def resamplings(
+        self, dims: tuple[int, ...], roi: Array | None, scales: Array | None, sizes: Array | None
+    ) -> list[Resampling]:
+        """What is done to an `x` of `dims`, axis by axis; those that stay as they are are left out.
+
+        Raises CompileError where the operands do not fit.
+        """
+        target, factors = self.target(dims, scales, None if sizes is None else as_ints(sizes))
+        axes = enumerate(self.geometry(dims, target, factors, roi))
+        return [self.resampling(axis, geometry) for axis, geometry in axes if not geometry.kept]
+
+    def known_resamplings(self) -> list[Resampling] | None:
+        """`resamplings` of the operand, which is of static dims; None where an operand that counts is no constant."""
+        operands = (self.roi if self.crops else None, self.scales, self.sizes)
+        values = [constant_array(v) for v in operands]
+        if any(a is None and v is not None for a, v in zip(values, operands, strict=True)):
+            return None
+        return self.resamplings(static_dims(dims_of(self.x.type)), *values)
+
+    @property
+    def crops(self) -> bool:
+        """Whether `roi` counts."""
+        return text(self.coordinate_transformation_mode) == "tf_crop_and_resize"
+
+    def resampling(self, axis: int, geometry: Axis) -> Resampling:
+        """What is done along an axis."""
+        places = coordinates(geometry, text(self.coordinate_transformation_mode))
+        outside = self.crops & ((places < 0) | (places > geometry.old - 1))
         mode = text(self.mode)
         if mode == "nearest":
-            return xp.take(x, xp.asarray(nearest(geometry, places, text(self.nearest_mode))), axis=axis)
+            return Resampling(axis, nearest(geometry, places, text(self.nearest_mode))[None], None, outside)
         weight = triangle if mode == "linear" else partial(cubic, a=number(self.cubic_coeff_a))
         support = 1 if mode == "linear" else 2
         antialias, exclude = bool(integer(self.antialias)), bool(integer(self.exclude_outside))
-        return combine(xp, x, axis, *taps(geometry, places, weight, support, antialias, exclude))
+        return Resampling(axis, *taps(geometry, places, weight, support, antialias, exclude), outside)
 
     def geometry(
         self, old: tuple[int, ...], new: Dims, factors: Sequence[float | None], roi: Array | None
     ) -> list[Axis]:
         """Every axis of `x`."""
         axes = self.resized(len(old))
-        if text(self.coordinate_transformation_mode) != "tf_crop_and_resize":
+        if not self.crops:
             roi = None
         result: list[Axis] = []
         for axis, (size, target, factor) in enumerate(zip(old, new, factors, strict=True)):
@@ -181,8 +203,7 @@ class ResizeOp(NNOp):
     def forwards(self) -> SSAValue | None:
         """The operand scaled by 1 and not cropped."""
         scales = constant_array(self.scales)
-        cropped = text(self.coordinate_transformation_mode) == "tf_crop_and_resize"
-        return self.x if scales is not None and (scales == 1).all() and not cropped else None
+        return self.x if scales is not None and (scales == 1).all() and not self.crops else None
 
     @classmethod
     def import_node(cls, node: OnnxNode) -> Sequence[SSAValue]:

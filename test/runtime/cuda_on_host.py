@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import re
+import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nnfuse.errors import CompileError
+from nnfuse.runtime.kernels import Backend, get_backend
 from nnfuse.runtime.kernels.cupy import source
+from nnfuse.runtime.kernels.cupy.registry import KERNELS
 
 HOST = """
 #include <cmath>
@@ -73,6 +78,39 @@ class DeviceArray(np.ndarray[Any, Any]):
     def data(self) -> Any:  # type: ignore[override]
         """`.data.ptr`"""
         return SimpleNamespace(ptr=self.ctypes.data)
+
+
+ARRAYS = {
+    "array": lambda a: np.array(a).view(DeviceArray),
+    "asarray": lambda a: np.asarray(a).view(DeviceArray),
+}
+
+
+@contextmanager
+def kernels_on(name: str, folder: Path) -> Iterator[Backend]:
+    """CUDA's kernels, on a GPU or, on the `host`, as libraries in `folder`; skips the test where neither is there."""
+    if name == "cuda":
+        try:
+            gpu = get_backend("cuda")
+        except CompileError as e:
+            pytest.skip(str(e))
+        yield gpu
+        return
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        run_on_host(patch, folder)
+        yield Backend("host", SimpleNamespace(ndarray=np.ndarray, **ARRAYS), KERNELS)
+
+
+def place(backend: Backend, array: Any, shift: int = 0) -> Any:
+    """A row-major copy for the kernels of `backend`, that many elements after an aligned address."""
+    size = array.dtype.itemsize
+    memory = np.zeros(array.nbytes + 1024, np.uint8)
+    start = (-memory.ctypes.data) % 256 if backend.name == "host" else 0
+    memory[start + shift * size : start + shift * size + array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
+    device = backend.xp.asarray(memory)
+    return device[start + shift * size :][: array.nbytes].view(array.dtype).reshape(array.shape)
 
 
 def run_on_host(patch: pytest.MonkeyPatch, folder: Path) -> None:

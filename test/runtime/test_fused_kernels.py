@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
-from cuda_on_host import DeviceArray, run_on_host
+from cuda_on_host import kernels_on, place
 from xdsl.builder import ImplicitBuilder
 from xdsl.dialects.builtin import bf16, f16, f32
 from xdsl.ir import Block, Region, SSAValue
@@ -26,33 +24,18 @@ from nnfuse.dialects.nn.norm import LRNOp
 from nnfuse.dialects.nn.regions import YieldOp
 from nnfuse.dialects.nn.softmax import SoftmaxOp
 from nnfuse.dialects.nn.types import dims_of, dtype_of, element_of, element_type, tensor
-from nnfuse.errors import CompileError
 from nnfuse.passes.fuse_pointwise import POINTWISE
-from nnfuse.runtime.kernels import Backend, KernelContext, Scratch, get_backend
+from nnfuse.runtime.kernels import Backend, KernelContext, Scratch
 from nnfuse.runtime.kernels.cupy import maps
 from nnfuse.runtime.kernels.cupy.elementwise import expression_of
-from nnfuse.runtime.kernels.cupy.registry import KERNELS
 
 DTYPES = {"f16": (np.float16, f16), "bf16": (ml_dtypes.bfloat16, bf16), "f32": (np.float32, f32)}
-ARRAYS = {
-    "array": lambda a: np.array(a).view(DeviceArray),
-    "asarray": lambda a: np.asarray(a).view(DeviceArray),
-}
 
 
 @pytest.fixture(scope="module", params=["host", pytest.param("cuda", marks=pytest.mark.gpu)])
 def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    if request.param == "cuda":
-        try:
-            yield get_backend("cuda")
-        except CompileError as e:
-            pytest.skip(str(e))
-        return
-    if shutil.which("g++") is None:
-        pytest.skip("g++ is not installed")
-    with pytest.MonkeyPatch.context() as patch:
-        run_on_host(patch, tmp_path_factory.mktemp("kernels"))
-        yield Backend("host", SimpleNamespace(ndarray=np.ndarray, **ARRAYS), KERNELS)
+    with kernels_on(request.param, tmp_path_factory.mktemp("kernels")) as found:
+        yield found
 
 
 @pytest.fixture
@@ -115,15 +98,6 @@ def run(backend: Backend, op: FusedOp, arrays: Sequence[Any], shift: int = 0, in
         outs[0] = ins[in_place]
     kernel(outs, ins)
     return [o.get() if hasattr(o, "get") else np.asarray(o) for o in outs]
-
-
-def place(backend: Backend, array: Any, shift: int) -> Any:
-    size = array.dtype.itemsize
-    memory = np.zeros(array.nbytes + 1024, np.uint8)
-    start = (-memory.ctypes.data) % 256 if backend.name == "host" else 0
-    memory[start + shift * size : start + shift * size + array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
-    device = backend.xp.asarray(memory)
-    return device[start + shift * size :][: array.nbytes].view(array.dtype).reshape(array.shape)
 
 
 def truth(op: FusedOp, arrays: Sequence[Any]) -> list[Any]:

@@ -36,6 +36,7 @@ from nnfuse.dialects.nn.base import NNOp
 from nnfuse.dialects.nn.constant import ConstantOp
 from nnfuse.dialects.nn.conv import ConvOp
 from nnfuse.dialects.nn.fused import FusedOp
+from nnfuse.dialects.nn.resize import ResizeOp
 from nnfuse.dialects.nn.types import dims_of, dtype_of, element_of, element_type, tensor
 from nnfuse.errors import CompileError
 from nnfuse.runtime.frame import default_kernel
@@ -826,7 +827,8 @@ def test_cast(backend: Backend, name: str) -> None:
 def test_every_kernel_has_a_case(kernels: Any) -> None:
     tables = (IM2COL, BROADCAST, PACK, DEPTHWISE, CUDNN, CUDA_CONV, POOLS, ELEMENTWISE, ROWS, COPIES, CASTS)
     tested = {type(op) for table in tables for op, _ in table.values()} | {*MATMULS, *BIASED, *ACTIVATIONS}
-    assert set(kernels) - tested == {FusedOp} & set(kernels)  # test_fused_kernels.py
+    elsewhere = {FusedOp, ResizeOp}  # test_fused_kernels.py, test_resize_kernel.py
+    assert set(kernels) - tested == elsewhere & set(kernels)
 
 
 def test_bf16_crosses_as_it_is(backend: Backend) -> None:
@@ -848,6 +850,7 @@ def test_kernels_can_be_captured(backend: Backend) -> None:
         *(table[name] for table, name in ((IM2COL, "3x3"), (PACK, "image"), (DEPTHWISE, "3x3"), (POOLS, "many"))),
         *(table[name] for table, name in ((ELEMENTWISE, "div"), (ROWS, "layer"), (BROADCAST, "bias"))),
         COPIES["concat channels"],
+        with_constants(ResizeOp, X, None, constant(1, 1, 2, 1.5, dtype=np.float32), mode="linear"),
     ]
     scratch = Scratch(xp)
     bound: list[tuple[Any, list[Any], list[Any], Case]] = []

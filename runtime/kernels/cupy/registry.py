@@ -21,6 +21,7 @@ from ....dialects.nn import (
     pad,
     pool,
     reduce,
+    resize,
     softmax,
     unary,
 )
@@ -39,6 +40,7 @@ from .norm import bind_batch_normalization, bind_lrn
 from .operands import guarded
 from .pack import bind_pack
 from .pool import bind_average_pool, bind_max_pool
+from .resize import bind_resize
 from .rows import (
     bind_global_pool,
     bind_instance_normalization,
@@ -118,6 +120,7 @@ _BINDERS: dict[Any, tuple[type[NNOp], ...]] = {
     copies.bind_slice: (index.SliceOp,),
     copies.bind_cast: (cast.CastOp,),
     copies.bind_pad: (pad.PadOp,),
+    bind_resize: (resize.ResizeOp,),
 }
 
 ALTERNATIVES: dict[type[NNOp], Alternatives] = {
