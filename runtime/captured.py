@@ -1,10 +1,12 @@
-"""A frame's calls as one graph of the device, over buffers that stay."""
+"""A frame's calls as one graph of the device, or as several and what lies between them, over buffers that stay."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from xdsl.ir import SSAValue
 
@@ -13,7 +15,7 @@ from ..dialects.nn.types import Array, is_static
 from .side_by_side import run_side_by_side
 
 if TYPE_CHECKING:
-    from .frame import Frame
+    from .frame import Frame, Step
     from .kernels import Backend, Recording
 
 ALIGNMENT = 16
@@ -123,27 +125,105 @@ class CapturedRun:
         inputs = frame.program.plan.block.args
         if not own.nbytes or (value not in inputs and value not in frame.own):
             return False
-        start, end = backend.address(own), backend.address(own) + own.nbytes
-
-        def overlaps(array: Array) -> bool:
-            return backend.address(array) < end and start < backend.address(array) + array.nbytes
-
-        others = [*frame.returned, *inputs]
-        if sum(overlaps(frame.arrays[v]) for v in dict.fromkeys(others)) > 1 or frame.returned.count(value) > 1:
+        others = dict.fromkeys([*frame.returned, *inputs])
+        if sum(_shares(backend, own, [frame.arrays[v]]) for v in others) > 1 or frame.returned.count(value) > 1:
             return False
-        touching = [s for s in frame.steps if any(overlaps(a) for a in (*s.ins, *s.outs))]
+        touching = [s for s in frame.steps if _shares(backend, own, (*s.ins, *s.outs))]
         return bool(touching) and all(type(s.op) in backend.relocatable for s in touching)
 
 
-def is_capturable(frame: Frame) -> bool:
-    """Whether the device can capture a frame: nothing in it allocates, waits for the device, or depends on data."""
-    fixed = frame.program.fixed
-    if not all(is_static(a.type) for a in frame.program.plan.block.args):
-        return False  # a sequence
-    return frame.backend.capture is not None and not any(
+@dataclass
+class Segment:
+    """Steps that follow one another, and whether the device can capture them."""
+
+    frame: Frame
+    steps: list[Step]
+    capturable: bool
+
+    def run(self) -> None:
+        """Make the calls, one after another."""
+        self.frame.run_steps(self.steps)
+
+
+class SegmentedRun:
+    """As `CapturedRun`, of a frame the device can capture in part: a graph for each run of such steps.
+
+    What lies between them is called step by step: what has no kernel, chooses what to run, or whose size is in data.
+    """
+
+    def __init__(self, frame: Frame, inputs: Sequence[Array]):
+        """Run `frame` on buffers of its own, then capture what can be."""
+        self._frame = frame
+        xp, backend = frame.xp, frame.backend
+        assert backend.capture is not None
+        args = frame.program.plan.block.args
+        static = [is_static(a.type) for a in args]
+        with backend.needing("a copy of the inputs", sum(x.nbytes for x, s in zip(inputs, static, strict=True) if s)):
+            own = [xp.array(x) if s else x for x, s in zip(inputs, static, strict=True)]
+        try:
+            frame.bring(own)
+            segments = _segments(frame)
+            frame.run_steps()
+            frame.bodies_run = 0  # that was for the kernels
+            with backend.needing("the captured graphs"):
+                self._calls: list[Callable[[], None]] = [
+                    backend.capture(s.run) if s.capturable else s.run for s in segments
+                ]
+            self._buffers: list[Array] = [frame.arrays[v] for v in frame.own]
+            captured = [a for s in segments if s.capturable for step in s.steps for a in (*step.ins, *step.outs)]
+            self._inputs = [
+                x if s and _shares(backend, x, captured) else None for x, s in zip(own, static, strict=True)
+            ]
+        finally:
+            frame.release()
+
+    def run(self, inputs: Sequence[Array]) -> list[Any]:
+        """The results for `inputs`, as new arrays of the caller's."""
+        frame = self._frame
+        try:
+            for arg, own, given in zip(frame.program.plan.block.args, self._inputs, inputs, strict=True):
+                if own is not None:
+                    frame.backend.copy(own, given)
+                frame.fill(arg, given if own is None else own)
+            for value, buffer in zip(frame.own, self._buffers, strict=True):
+                frame.fill(value, buffer)
+            for call in self._calls:
+                call()
+            return frame.results(frame.own)
+        finally:
+            frame.release()
+
+
+def _shares(backend: Backend, array: Array, others: Sequence[Array]) -> bool:
+    """Whether an array's memory is that of one of others, or a part of it is."""
+    start = backend.address(array)
+    end = start + array.nbytes
+    return any(backend.address(o) < end and start < backend.address(o) + o.nbytes for o in others)
+
+
+def _segments(frame: Frame) -> list[Segment]:
+    """The steps of a frame, as many together as possible."""
+    return [
+        Segment(frame, list(steps), able)
+        for able, steps in groupby(frame.steps, lambda step: is_capturable_step(frame, step))
+    ]
+
+
+def is_capturable_step(frame: Frame, step: Step) -> bool:
+    """Whether a step allocates nothing, does not wait for the device, and does not depend on data.
+
+    What it reads and writes then is of static size: in the arena, or in a buffer that a captured run keeps.
+    """
+    return not (
         step.default
         or isinstance(step.op, RegionOp)
         or step.op in frame.program.host
-        or any(step.op.operands[i] not in fixed for i in step.op.host_operands())
-        for step in frame.steps
+        or any(step.op.operands[i] not in frame.program.fixed for i in step.op.host_operands())
     )
+
+
+def is_capturable(frame: Frame) -> bool:
+    """Whether the device can capture all of a frame."""
+    if not all(is_static(a.type) for a in frame.program.plan.block.args):
+        return False  # a sequence
+    return frame.backend.capture is not None and all(is_capturable_step(frame, step) for step in frame.steps)

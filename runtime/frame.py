@@ -28,7 +28,7 @@ from ..dialects.nn.types import (
 from ..errors import CompileError
 from ..passes.alias_groups import returned_values
 from ..rewriting import node_name
-from .captured import CapturedRun, is_capturable
+from .captured import CapturedRun, SegmentedRun, is_capturable, is_capturable_step
 from .kernels import Kernel, KernelContext, Scratch
 from .reference import to_host
 from .sizes import check_sizes_of_run, count_body, is_checked_in_run
@@ -78,8 +78,10 @@ class Frame:
             self.scratch.allocate()
         self.fence = self.backend.fence()
         self.capturable = root is None and is_capturable(self)
+        able = self.backend.capture is not None and any(is_capturable_step(self, s) for s in self.steps)
+        self.segmented = root is None and able and not self.capturable
         self.streams = program.plan.streams if self.backend.streams is not None else 1
-        self.captured: CapturedRun | None = None
+        self.captured: CapturedRun | SegmentedRun | None = None
 
     def run(self, inputs: Sequence[Array], timings: list[tuple[Step, float]] | None = None) -> list[Array]:
         """One call; see `Program.run`."""
@@ -88,8 +90,9 @@ class Frame:
             return self._run(inputs, timings)
 
     def _run(self, inputs: Sequence[Array], timings: list[tuple[Step, float]] | None) -> list[Array]:
-        if timings is None and self.capturable:
-            self.captured = self.captured or CapturedRun(self, inputs)
+        if timings is None and (self.capturable or self.segmented):
+            if self.captured is None:
+                self.captured = CapturedRun(self, inputs) if self.capturable else SegmentedRun(self, inputs)
             return self.captured.run(inputs)
         try:
             self.bring(inputs)
@@ -97,7 +100,7 @@ class Frame:
                 self.run_steps()
             else:
                 self._run_timed(timings)
-            return self._results()
+            return self.results()
         finally:
             self.release()
 
@@ -117,12 +120,12 @@ class Frame:
                 raise self.backend.explained(e, "its result", num_bytes(value.type), name) from None
             self.fill(value, buffer)
 
-    def run_steps(self) -> None:
-        """Make the calls, one after another, on what `fill` gave."""
+    def run_steps(self, steps: Sequence[Step] | None = None) -> None:
+        """Make the calls (all by default), one after another, on what `fill` gave."""
         step: Step | None = None
         try:
             with np.errstate(all="ignore"):
-                for step in self.steps:
+                for step in self.steps if steps is None else steps:
                     step.kernel(step.outs, step.ins)
         except Exception as e:
             assert step is not None
@@ -150,10 +153,15 @@ class Frame:
     def _explained(self, error: Exception, step: Step) -> Exception:
         return self.backend.explained(error, f"computing {step.op.name}", node=node_name(step.op))
 
-    def _results(self) -> list[Any]:
-        """The returned values: buffers of this call as they are, anything else (and a second mention) as a copy."""
+    def results(self, kept: Sequence[SSAValue] = ()) -> list[Any]:
+        """The returned values: buffers of this call as they are, anything else (and a second mention) as a copy.
+
+        Of the values `kept` the buffers stay, so they are copied too.
+        """
         arrays = self.arrays
-        return [arrays[v] if given else map_arrays(arrays[v], self._copied) for v, given in self._given]
+        return [
+            arrays[v] if given and v not in kept else map_arrays(arrays[v], self._copied) for v, given in self._given
+        ]
 
     def _copied(self, array: Array) -> Array:
         return self.xp.array(self.xp.asarray(array))

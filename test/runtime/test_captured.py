@@ -16,7 +16,7 @@ from xdsl.parser import Parser
 from nnfuse.dialects.nn.activations import ReluOp
 from nnfuse.dialects.nn.elementwise import AddOp, MulOp
 from nnfuse.errors import OutOfMemoryError
-from nnfuse.runtime.captured import MOST_MOVES
+from nnfuse.runtime.captured import MOST_MOVES, CapturedRun, SegmentedRun
 from nnfuse.runtime.kernels import Backend
 from nnfuse.runtime.kernels.numpy import BACKEND
 from nnfuse.runtime.pipelines import new_context, run_passes
@@ -40,11 +40,13 @@ class Recorded:
     """
 
     def __init__(self, run: Callable[[], None]):
-        self.calls = [(s.kernel, list(map(interface, s.outs)), list(map(interface, s.ins))) for s in run.__self__.steps]
+        self.run, self.launches = run.__self__, 0
+        self.calls = [(s.kernel, list(map(interface, s.outs)), list(map(interface, s.ins))) for s in self.run.steps]
         self.places: dict[tuple[int, int], int] = {}
         self.moves: Counter[int] = Counter()
 
     def __call__(self) -> None:
+        self.launches += 1
         for kernel, outs, ins in self.calls:
             kernel(list(map(self.array, outs)), list(map(self.array, ins)))
 
@@ -69,9 +71,9 @@ def backend(*relocatable: Any) -> Backend:
     return dataclasses.replace(BACKEND, capture=Recorded, relocatable=frozenset(relocatable))
 
 
-def planned(own_buffers: bool) -> ModuleOp:
+def planned(own_buffers: bool, text: str = TEXT) -> ModuleOp:
     """The program; with `own_buffers`, nothing lives in the arena, as an edited plan may say."""
-    module = Parser(new_context(), TEXT).parse_module()
+    module = Parser(new_context(), text).parse_module()
     run_passes(module, "plan-memory")
     if own_buffers:
         for op in main_function(module).body.block.ops:
@@ -132,7 +134,7 @@ def test_kernels_are_given_the_callers_arrays(relocatable: Any, inputs: list[boo
         kept.append((x, y, found, [a + y, (a + y) * a, (a + y) * a]))
     (frame,) = program._frames
     captured = frame.captured
-    assert captured is not None
+    assert isinstance(captured, CapturedRun)
     assert [p._left < MOST_MOVES and p._at != p._start for p in captured.inputs] == inputs
     assert [p._left < MOST_MOVES and p._at != p._start for p in captured.results] == results
     for *_, found, expected in kept:
@@ -172,7 +174,7 @@ def test_a_buffer_that_the_caller_stands_in_for_is_given_up() -> None:
     x, y = aligned(np.ones((4, 6)), 0), aligned(np.ones((4, 6)), 0)
     program.run([x, y])
     (frame,) = program._frames
-    assert frame.captured is not None
+    assert isinstance(frame.captured, CapturedRun)
     assert [p._own is None for p in frame.captured.inputs] == [True, True]
     found = program.run([aligned(np.full((4, 6), 3), 1), y])
     assert [p._own is None for p in frame.captured.inputs] == [False, True]
@@ -212,7 +214,7 @@ def test_what_a_graph_writes_stays() -> None:
     program.run([np.ones((4, 6), np.float32), np.ones((4, 6), np.float32)])
     (frame,) = program._frames
     written = {out.__array_interface__["data"][0] for step in frame.steps for out in step.outs if out is not None}
-    assert frame.captured is not None and not written, "a released frame holds nothing"
+    assert isinstance(frame.captured, CapturedRun) and not written, "a released frame holds nothing"
     assert len(frame.captured._buffers) == len(frame.own) == 3
 
 
@@ -226,3 +228,80 @@ def test_a_failed_first_run_leaves_nothing() -> None:
     (frame,) = program._frames
     assert frame.captured is None
     assert all(target[index] is None for slots in frame.slots.values() for target, index, _ in slots)
+
+
+SEGMENTS = """
+func.func @main(%x: tensor<4x6xf32>, %y: tensor<4x6xf32>, %k: tensor<1xi64>, %s: !nn.sequence<tensor<4x6xf32>>)
+    -> (tensor<4x6xf32>, tensor<2x?xi64>, tensor<4x6xf32>, tensor<4x6xf32>, tensor<4x6xf32>, tensor<?x6xf32>) {
+  %a = nn.relu %x : tensor<4x6xf32>
+  %b = nn.add %a, %y : tensor<4x6xf32>
+  %one = nn.constant 1 : i64 as tensor<i64>
+  %c = nn.cum_sum %b, %one : (tensor<4x6xf32>, tensor<i64>) -> tensor<4x6xf32>
+  %d = nn.mul %c, %a : tensor<4x6xf32>
+  %e = nn.neg %d : tensor<4x6xf32>
+  %n = nn.non_zero %a : (tensor<4x6xf32>) -> tensor<2x?xi64>
+  %zero = nn.constant 0 : i64 as tensor<i64>
+  %t = nn.sequence_at %s, %zero : (!nn.sequence<tensor<4x6xf32>>, tensor<i64>) -> tensor<4x6xf32>
+  %f = nn.add %e, %t : tensor<4x6xf32>
+  %g = nn.abs %f : tensor<4x6xf32>
+  %z = nn.constant 0 : i64 as tensor<1xi64>
+  %h = nn.slice %g, %z, %k axes %z : (tensor<4x6xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x6xf32>
+  func.return %e, %n, %g, %x, %e, %h
+      : tensor<4x6xf32>, tensor<2x?xi64>, tensor<4x6xf32>, tensor<4x6xf32>, tensor<4x6xf32>, tensor<?x6xf32>
+}
+"""
+"""Between relu and add, and mul and neg, and add and abs: an op without a kernel, one whose size is in data, one of a
+sequence; and one whose size is an input.
+"""
+
+
+@pytest.mark.parametrize("own_buffers", [False, True])
+def test_what_can_be_captured_is(own_buffers: bool) -> None:
+    """The steps between the others, as graphs over buffers that stay; results are the caller's, inputs too."""
+    recordings: list[Recorded] = []
+
+    def capture(run: Callable[[], None]) -> Recorded:
+        recordings.append(Recorded(run))
+        return recordings[-1]
+
+    module = planned(own_buffers, SEGMENTS)
+    program = Program(module, {}.__getitem__, dataclasses.replace(BACKEND, capture=capture))
+    rng, kept = np.random.default_rng(5), list[Any]()
+    for count in (1, 3, 0, 2):
+        x, y, t = (rng.standard_normal((4, 6), dtype=np.float32) for _ in range(3))
+        k, before = np.array([count]), [x.copy(), y.copy(), t.copy()]
+        found = program.run([x, y, k, (t,)])
+        gc.collect()
+        rng.standard_normal(1 << 12)  # takes over what was freed
+        a = np.maximum(x, 0)
+        e = -np.cumsum(a + y, 1) * a
+        kept.append((found, [e, np.stack(np.nonzero(a)), abs(e + t), x, e, abs(e + t)[:count]]))
+        np.testing.assert_array_equal([x, y, t], before)
+        assert not any(np.shares_memory(result, given) for result in found for given in (x, y, t))
+        assert not any(np.shares_memory(a, b) for n, a in enumerate(found) for b in found[:n])
+    for found, expected in kept:
+        for result, truth in zip(found, expected, strict=True):
+            np.testing.assert_allclose(result, truth, rtol=1e-6)
+    (frame,) = program._frames
+    assert isinstance(frame.captured, SegmentedRun)
+    names = [[s.op.name for s in r.run.steps] for r in recordings]
+    assert names == [["nn.relu", "nn.add"], ["nn.mul", "nn.neg"], ["nn.add", "nn.abs"]]
+    assert [r.launches for r in recordings] == [4, 4, 4]
+    assert [own is not None for own in frame.captured._inputs] == [True, True, False, False]
+    assert all(target[index] is None for slots in frame.slots.values() for target, index, _ in slots)
+
+
+@pytest.mark.gpu
+def test_what_can_be_captured_is_on_a_gpu(cuda: Backend) -> None:
+    """The same, its graphs those of CUDA, with inputs of NumPy and of CuPy."""
+    program, xp, kept = Program(planned(False, SEGMENTS), {}.__getitem__, cuda), cuda.xp, list[Any]()
+    for count, given in ((1, xp), (3, xp), (0, np), (2, xp)):
+        x, y, t = (np.random.default_rng(count + n).standard_normal((4, 6), dtype=np.float32) for n in range(3))
+        found = program.run([*map(given.asarray, (x, y)), np.array([count]), (xp.asarray(t),)])
+        a = np.maximum(x, 0)
+        e = -np.cumsum(a + y, 1) * a
+        kept.append((found, [e, np.stack(np.nonzero(a)), abs(e + t), x, e, abs(e + t)[:count]]))
+    for found, expected in kept:
+        for result, truth in zip(found, expected, strict=True):
+            np.testing.assert_allclose(xp.asnumpy(result), truth, rtol=1e-5, atol=1e-6)
+    assert isinstance(program.first_frame.captured, SegmentedRun)

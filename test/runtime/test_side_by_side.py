@@ -86,7 +86,7 @@ def run(program_: Program, inputs: list[Any], streams: int) -> list[Any]:
     frame.bring(inputs)
     with np.errstate(all="ignore"):
         run_side_by_side(frame, streams)
-    return [np.array(result) for result in frame._results()]
+    return [np.array(result) for result in frame.results()]
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
