@@ -31,6 +31,14 @@ class TransposeOp(NNOp):
     perm = opt_prop_def(DenseArrayBase)
     result = result_def(AnyTensor)
 
+    def writes_rows_apart(self) -> bool:
+        """Yes."""
+        return True
+
+    def reads_rows_apart(self, operand: int) -> bool:
+        """Yes."""
+        return True
+
     def permutation(self, rank: int) -> tuple[int, ...]:
         """`perm`, or its default; raises CompileError where it is no permutation of `rank` axes."""
         perm = tuple(reversed(range(rank))) if self.perm is None else ints(self.perm)

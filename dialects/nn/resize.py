@@ -58,6 +58,14 @@ class ResizeOp(NNOp):
 
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
 
+    def writes_rows_apart(self) -> bool:
+        """Yes."""
+        return True
+
+    def reads_rows_apart(self, operand: int) -> bool:
+        """Those of `x`."""
+        return operand == 0
+
     def resized(self, rank: int) -> tuple[int, ...]:
         """The resized axes, in the order of the operands' numbers."""
         return tuple(range(rank)) if self.axes is None else normalize_axes(ints(self.axes), rank)

@@ -293,7 +293,7 @@ func.func @main(%x: tensor<6x8xf16>, %y: tensor<6x16xf16>, %w: tensor<8x16xf16>,
 // -----
 
 // Convolutions and pools write such rows, but not cuDNN's ready kernels (%d), nor an engine of its own that errs with them
-// (%e): these pieces are copied. What reads an image reads them too, and what is copied.
+// (%e): these pieces are copied. What reads an image reads them too, and so do resizes and transposes.
 
 // CHECK-LABEL: func.func @main
 // CHECK: %a = cuda.conv {{.*}} {place = array<i64: {{[0-9]+}}>, pitch = array<i64: 80>}
@@ -301,7 +301,9 @@ func.func @main(%x: tensor<6x8xf16>, %y: tensor<6x16xf16>, %w: tensor<8x16xf16>,
 // CHECK-NEXT: %c = nn.max_pool %b {{.*}} {place = array<i64: {{[0-9]+}}>, pitch = array<i64: 80>}
 // CHECK-NEXT: %d = cudnn.conv {{.*}} {place = array<i64: {{[0-9]+}}>} :
 // CHECK-NEXT: %e = cudnn.conv {{.*}} {place = array<i64: {{[0-9]+}}>} :
-func.func @main(%x: tensor<2x4x4x8xf16>) -> tensor<2x4x4x40xf16> {
+// CHECK: %h = nn.resize %a {{.*}} {place = array<i64: {{[0-9]+}}>, pitch = array<i64: 32>}
+// CHECK-NEXT: %j = nn.transpose %h {{.*}} {place = array<i64: {{[0-9]+}}>, pitch = array<i64: 32>}
+func.func @main(%x: tensor<2x4x4x8xf16>) -> (tensor<2x4x4x40xf16>, tensor<2x8x8x16xf16>) {
   %w = nn.parameter "w" : tensor<8x1x1x8xf16>
   %a = cuda.conv %x, %w layout = "nhwc" : (tensor<2x4x4x8xf16>, tensor<8x1x1x8xf16>) -> tensor<2x4x4x8xf16>
   %b = cudnn.conv %a, %w residual %x layout = "nhwc" spelling = "runtime" plan = "eng4_k24=10" : (tensor<2x4x4x8xf16>, tensor<8x1x1x8xf16>, tensor<2x4x4x8xf16>) -> tensor<2x4x4x8xf16>
@@ -310,7 +312,12 @@ func.func @main(%x: tensor<2x4x4x8xf16>) -> tensor<2x4x4x40xf16> {
   %e = cudnn.conv %x, %w layout = "nhwc" spelling = "runtime" plan = "eng8" : (tensor<2x4x4x8xf16>, tensor<8x1x1x8xf16>) -> tensor<2x4x4x8xf16>
   %f = nn.concat [%a, %b, %c, %d, %e] axis = 3 : (tensor<2x4x4x8xf16>, tensor<2x4x4x8xf16>, tensor<2x4x4x8xf16>, tensor<2x4x4x8xf16>, tensor<2x4x4x8xf16>) -> tensor<2x4x4x40xf16>
   %g = nn.neg %f : tensor<2x4x4x40xf16>
-  func.return %g : tensor<2x4x4x40xf16>
+  %s = nn.constant dense<[2.0, 2.0]> : tensor<2xf32>
+  %h = nn.resize %a scales %s axes [1, 2] : (tensor<2x4x4x8xf16>, tensor<2xf32>) -> tensor<2x8x8x8xf16>
+  %j = nn.transpose %h perm [0, 2, 1, 3] : (tensor<2x8x8x8xf16>) -> tensor<2x8x8x8xf16>
+  %k = nn.concat [%h, %j] axis = 3 : (tensor<2x8x8x8xf16>, tensor<2x8x8x8xf16>) -> tensor<2x8x8x16xf16>
+  %l = nn.neg %k : tensor<2x8x8x16xf16>
+  func.return %g, %l : tensor<2x4x4x40xf16>, tensor<2x8x8x16xf16>
 }
 
 // -----

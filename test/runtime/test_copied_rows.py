@@ -17,6 +17,7 @@ from nnfuse.dialects.nn.base import NNOp
 from nnfuse.dialects.nn.constant import constant_array
 from nnfuse.dialects.nn.index import SliceOp
 from nnfuse.dialects.nn.join import ConcatOp, SplitOp
+from nnfuse.dialects.nn.layout import TransposeOp
 from nnfuse.runtime.frame import _array_at, _rows_in
 from nnfuse.runtime.kernels import KernelContext, Scratch
 from nnfuse.runtime.kernels.cupy import copies
@@ -34,16 +35,18 @@ func.func @main(%x: tensor<4x16xf32>, %w: tensor<16x16xf32>) -> tensor<4x16xf32>
   %j = nn.constant dense<[4, 11]> : tensor<2xi64> {place = array<i64: -1>}
   %s = nn.slice %p, %i, %j {place = array<i64: 1024>} : (tensor<4x16xf32>, tensor<2xi64>, tensor<2xi64>) -> tensor<3x8xf32>
   %u, %v = nn.split %p num_outputs = 2 {place = array<i64: 2048, 2560>} : (tensor<4x16xf32>) -> (tensor<2x16xf32>, tensor<2x16xf32>)
-  %m = blas.matmul %x, %w {place = array<i64: 4160>, pitch = array<i64: 192>} : (tensor<4x16xf32>, tensor<16x16xf32>) -> tensor<4x16xf32>
-  %c = nn.concat [%p, %m, %q] axis = 1 {place = array<i64: 4096>} : (tensor<4x16xf32>, tensor<4x16xf32>, tensor<4x16xf32>) -> tensor<4x48xf32>
+  %m = blas.matmul %x, %w {place = array<i64: 4160>, pitch = array<i64: 256>} : (tensor<4x16xf32>, tensor<16x16xf32>) -> tensor<4x16xf32>
+  %t = nn.transpose %p perm [1, 0] {place = array<i64: 5120>} : (tensor<4x16xf32>) -> tensor<16x4xf32>
+  %n = nn.transpose %t perm [1, 0] {place = array<i64: 4288>, pitch = array<i64: 256>} : (tensor<16x4xf32>) -> tensor<4x16xf32>
+  %c = nn.concat [%p, %m, %q, %n] axis = 1 {place = array<i64: 4096>} : (tensor<4x16xf32>, tensor<4x16xf32>, tensor<4x16xf32>, tensor<4x16xf32>) -> tensor<4x64xf32>
   %r = nn.reduce_sum %s {place = array<i64: 1536>} : (tensor<3x8xf32>) -> tensor<1x1xf32>
   %e = nn.add %u, %v {place = array<i64: 3072>} : tensor<2x16xf32>
-  %k = nn.reduce_sum %c {place = array<i64: 3584>} : (tensor<4x48xf32>) -> tensor<1x1xf32>
+  %k = nn.reduce_sum %c {place = array<i64: 3584>} : (tensor<4x64xf32>) -> tensor<1x1xf32>
   %y = nn.add %q, %r {place = array<i64: -1>} : (tensor<4x16xf32>, tensor<1x1xf32>) -> tensor<4x16xf32>
   func.return %y : tensor<4x16xf32>
 }
 """.replace("64, 512>}", "0, 512>, pitch = array<i64: 128, 0>}")  # noqa: E501
-"""%p stays in the rows of %a and is read there, %m is written where it belongs in %c; %q is copied."""
+"""%p stays in the rows of %a and is read there, %m and %n are written where they belong in %c; %q is copied."""
 
 
 @pytest.fixture
@@ -82,14 +85,15 @@ def test_pieces_are_copied_from_rows_that_lie_apart(copied: list[Any]) -> None:
         return array.view(DeviceArray)
 
     for op in plan.lifetimes.ops:
-        if isinstance(op, ConcatOp | SplitOp | SliceOp):
+        if isinstance(op, ConcatOp | SplitOp | SliceOp | TransposeOp):
             kernel = KERNELS[type(op)](op, context)
             assert kernel is not None
             kernel([array_of(v) for v in op.results], [array_of(v) for v in op.operands])
         elif isinstance(op, NNOp) and op.name == "blas.matmul":
             array_of(op.results[0])[...] = x @ w
     found = {r.name_hint: np.array(array_of(r)) for op in plan.lifetimes.ops for r in op.results if r in plan.offset}
-    expected = {"p": x, "q": x, "s": x[1:, 3:11], "u": x[:2], "v": x[2:], "c": np.concatenate([x, x @ w, x], axis=1)}
+    expected = {"p": x, "q": x, "s": x[1:, 3:11], "u": x[:2], "v": x[2:], "t": x.T}
+    expected["c"] = np.concatenate([x, x @ w, x, x], axis=1)
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array, err_msg=name)
     whole, half = (4, 16), (2, 16)
@@ -98,6 +102,8 @@ def test_pieces_are_copied_from_rows_that_lie_apart(copied: list[Any]) -> None:
         ("nn.split", whole),  # %q
         ("nn.slice", (3, 8)),
         *[("nn.split", half)] * 2,
+        ("nn.transpose", (16, 4)),
+        ("nn.transpose", whole),
         *[("nn.concat", whole)] * 2,  # %p and %q
     ]
 

@@ -134,7 +134,16 @@ KERNELS: dict[type[NNOp], Bind] = {op: guarded(bind) for bind, ops in _BINDERS.i
 """Op class -> its binder."""
 
 ROWS_APART = frozenset(
-    {*_BINDERS[bind_gemm], CudaConvOp, CudnnConvOp, pool.MaxPoolOp, pool.AveragePoolOp, join.ConcatOp}
+    {
+        *_BINDERS[bind_gemm],
+        CudaConvOp,
+        CudnnConvOp,
+        pool.MaxPoolOp,
+        pool.AveragePoolOp,
+        join.ConcatOp,
+        layout.TransposeOp,
+        resize.ResizeOp,
+    }
 )
 """The ops whose kernels write rows that lie apart."""
 
