@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "convert-layout": lazy(__name__, "convert_layout", "ConvertLayoutPass"),
     "convert-precision": lazy(__name__, "convert_precision", "ConvertPrecisionPass"),
+    "expand-conv-transpose": lazy(__name__, "expand_conv_transpose", "ExpandConvTransposePass"),
     "fold-affine": lazy(__name__, "fold_affine", "FoldAffinePass"),
     "fold-batch-norm": lazy(__name__, "fold_batch_norm", "FoldBatchNormPass"),
     "fold-pad": lazy(__name__, "fold_pad", "FoldPadPass"),

@@ -82,7 +82,7 @@ class Weights:
         """`value` with other dims; itself where it has them."""
         if dims_of(value.type) == tuple(dims):
             return value
-        return self.emit(ReshapeOp(value, self._dims(dims)))
+        return self.emit(ReshapeOp(value, self.ints(dims)))
 
     def vector(self, value: SSAValue) -> SSAValue:
         """`value`, of which at most one dim is not 1, as a vector."""
@@ -93,8 +93,9 @@ class Weights:
         """A vector of `count` elements, from one of as many or of one."""
         if dims_of(value.type) == (count,):
             return value
-        ones = ConstantOfShapeOp(self._dims([count]), value=constant_attribute(np.ones(1, dtype_of(self.wide))))
+        ones = ConstantOfShapeOp(self.ints([count]), value=constant_attribute(np.ones(1, dtype_of(self.wide))))
         return self.mul(value, self.emit(ones))
 
-    def _dims(self, dims: Sequence[int]) -> SSAValue:
-        return self.emit(ConstantOp.of(np.asarray(dims, np.int64)))
+    def ints(self, values: Sequence[int]) -> SSAValue:
+        """A constant list of integers."""
+        return self.emit(ConstantOp.of(np.asarray(values, np.int64)))

@@ -27,13 +27,15 @@ PRECISIONS = ("f32", "tf32", "f16", "bf16")
 def layout_pipeline(precision: str, fuse: bool) -> str:
     """What happens per input shapes, after specialize-shapes and before the lowering.
 
+    Transposed convolutions become convolutions first, so that all that follows applies to them too.
     Below f32 the network runs on tensor cores: channels last, residuals in the epilogues.
     """
+    expand = "canonicalize,expand-conv-transpose"
     if precision == "f32":
-        return "canonicalize"
+        return expand
     residual = "fuse-residual,fuse-activation," if fuse else ""
     narrow = "" if precision == "tf32" else f"convert-precision{{to={precision}}},"
-    return f"canonicalize,{residual}{narrow}convert-layout,canonicalize"
+    return f"{expand},{residual}{narrow}convert-layout,canonicalize"
 
 
 def lower_pipeline(precision: str) -> str:

@@ -192,7 +192,7 @@ def test_levels_of_ir(run_fuse_run: Run, conv_model: str, level: str, ort: Calla
     until = {
         "nn": "",
         "fused": whole.partition(",specialize")[0],
-        "specialised": whole.partition(",canonicalize,lower")[0],
+        "specialised": whole.partition(",canonicalize,expand")[0],
         "blas": whole.partition(",hoist")[0],
         "hoisted": whole.partition(",plan")[0],
         "planned": whole,
