@@ -16,10 +16,14 @@ from xdsl.ir import Block, Region
 
 from nnfuse import Session
 from nnfuse.dialects.nn.activation import ActivationAttr
-from nnfuse.dialects.nn.constant import ParameterOp
-from nnfuse.dialects.nn.conv import ConvTransposeOp
-from nnfuse.runtime.pipelines import run_passes
+from nnfuse.dialects.nn.channels import is_channels_last
+from nnfuse.dialects.nn.constant import ParameterOp, is_weight
+from nnfuse.dialects.nn.conv import ConvOp, ConvTransposeOp
+from nnfuse.lowering.onnx_to_nn import import_model
+from nnfuse.runtime.parameters import ModelParameters
+from nnfuse.runtime.pipelines import FUSE, layout_pipeline, run_passes
 from nnfuse.runtime.reference import evaluate, main_function
+from nnfuse.runtime.tolerance import RELATIVE_L2, relative_l2
 
 
 def program(x: Any, weights: dict[str, Any], fields: dict[str, Any]) -> tuple[ModuleOp, ConvTransposeOp]:
@@ -79,16 +83,22 @@ def test_any_geometry(kernel: int, stride: int, data: Any) -> None:
     check(rng.standard_normal((data.draw(st.integers(0, 2)), group * inner, *sizes)), weights, fields)
 
 
-def test_a_session_rearranges_filters_and_bias_once(ort: Any, close: Any) -> None:
-    """At load, in @prepare: a run only convolves and moves elements. The filters and the bias are two parameters."""
+def doubled(group: int) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """A model that doubles sizes by a transposed convolution, and an input."""
     model = onnx.parser.parse_model(
-        """<ir_version: 9, opset_import: ["": 18]> g (float[N,32,5,6] x) => (float[N,24,10,12] z)
-        { y = ConvTranspose<strides=[2,2], pads=[1,1,1,1], output_padding=[1,1]>(x, w, b) z = Relu(y) }"""
+        f"""<ir_version: 9, opset_import: ["": 18]> g (float[2,32,5,6] x) => (float[2,24,10,12] z)
+        {{ y = ConvTranspose<strides=[2,2], pads=[1,1,1,1], output_padding=[1,1], group={group}>(x, w, b)
+           z = Relu(y) }}"""
     )
     rng = np.random.default_rng(3)
-    for name, dims in {"w": (32, 24, 3, 3), "b": (24,)}.items():
+    for name, dims in {"w": (32, 24 // group, 3, 3), "b": (24,)}.items():
         model.graph.initializer.append(numpy_helper.from_array(rng.standard_normal(dims, np.float32), name))
-    feeds = {"x": rng.standard_normal((2, 32, 5, 6), np.float32)}
+    return model, {"x": rng.standard_normal((2, 32, 5, 6), np.float32)}
+
+
+def test_a_session_rearranges_filters_and_bias_once(ort: Any, close: Any) -> None:
+    """At load, in @prepare: a run only convolves and moves elements. The filters and the bias are two parameters."""
+    model, feeds = doubled(group=1)
     session = Session(model)
     close(session.run(None, feeds)[0], ort(model, feeds)[0])
     main = main_function(session.compile([feeds["x"].shape]))
@@ -101,3 +111,20 @@ def test_a_session_rearranges_filters_and_bias_once(ort: Any, close: Any) -> Non
         "nn.depth_to_space",
         "nn.slice",
     }
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_below_f32_its_blocks_are_copied_with_their_channels_last(group: int) -> None:
+    """By operations that GPUs have kernels for, to f16's tolerance."""
+    model, feeds = doubled(group)
+    module, parameters = import_model(model), ModelParameters(model)
+    (truth,) = evaluate(main_function(module), [feeds["x"]], parameters.__getitem__, wide=True)
+    run_passes(module, f"{FUSE},{layout_pipeline('f16', fuse=True)}")
+    module.verify()
+    (result,) = evaluate(main_function(module), [feeds["x"]], parameters.__getitem__)
+    assert 0 < relative_l2(result, truth) <= RELATIVE_L2["f16"]
+    ops = [op for op in main_function(module).body.block.ops if op.results and not is_weight(op.results[0])]
+    (conv,) = (op for op in ops if isinstance(op, ConvOp))
+    assert is_channels_last(conv.layout) and conv.activation is not None
+    copies = {op.name for op in ops if op is not conv}
+    assert copies == {"nn.cast", "nn.transpose", "nn.reshape", "nn.slice"}
