@@ -64,7 +64,7 @@ def load_elsewhere(options: argparse.Namespace, model: Path, caches: Path, tune:
 def export(name: str, batch: int, path: Path) -> dict[str, Any]:
     """Write the network as gpu_networks.py makes it; describes the device and the versions."""
     import torch
-    from gpu_networks import exported, make_network
+    from gpu_models import exported, make_network
 
     from nnfuse.runtime.kernels.cupy import library
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import cupy as cp
 import torch
-from gpu_networks import exported, make_network
+from gpu_models import exported, make_network
 
 import nnfuse
 from nnfuse.runtime.kernels.cupy import library

@@ -1,4 +1,4 @@
-"""Whole networks on the GPU against PyTorch: exported from torchvision with fixed seeds, checked, timed in turn.
+"""Whole networks on the GPU against PyTorch: exported with fixed seeds, checked, timed in turn.
 
     python bench/gpu_networks.py [--networks resnet50,...] [--precisions f16,tf32] [--batches 1,32] [--out FILE.json]
 
@@ -14,11 +14,9 @@ says by how much nnfuse's times differ from those of an earlier run.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,9 +24,7 @@ from typing import Any
 import cupy as cp
 import numpy as np
 import torch
-import torchvision
-from torchvision.models.mobilenetv2 import InvertedResidual
-from torchvision.models.resnet import BasicBlock, Bottleneck
+from gpu_models import exported, image_size, make_network
 
 import nnfuse
 
@@ -44,38 +40,6 @@ from nnfuse.runtime.tolerance import RELATIVE_L2
 Run = Callable[[], Any]
 DTYPES = {"f16": torch.float16, "bf16": torch.bfloat16, "tf32": torch.float32, "f32": torch.float32}
 ROUNDS, RUNS = 5, 20
-
-
-def make_network(name: str) -> torch.nn.Module:
-    """A torchvision network with seeded weights and batch-norm statistics of random images."""
-    torch.manual_seed(0)
-    network = getattr(torchvision.models, name)(weights=None)
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
-            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None  # the mean over all batches
-        if isinstance(module, Bottleneck | BasicBlock):  # a branch adds a little, as in a trained network
-            torch.nn.init.constant_((module.bn3 if isinstance(module, Bottleneck) else module.bn2).weight, 0.25)
-        if isinstance(module, InvertedResidual) and module.use_res_connect:
-            torch.nn.init.constant_(module.conv[-1].weight, 0.25)
-    network.cuda().train()
-    with torch.no_grad():
-        for _ in range(2):
-            network(torch.randn(16, 3, 224, 224, device="cuda"))
-    return network.eval()
-
-
-def exported(network: torch.nn.Module, x: torch.Tensor) -> bytes:
-    """The network as ONNX, for inputs like `x`; its batch-norms stay."""
-    stream = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network, (x,), stream, dynamo=False, do_constant_folding=False,
-            training=torch.onnx.TrainingMode.PRESERVE, input_names=["x"], output_names=["y"],
-        )  # fmt: skip
-    return stream.getvalue()
 
 
 def torch_peer(network: torch.nn.Module, x: torch.Tensor, precision: str) -> Callable[[], torch.Tensor]:
@@ -117,7 +81,7 @@ def has_onnxruntime() -> bool:
     return onnxruntime is not None and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
-def onnxruntime_peer(model: bytes, x: torch.Tensor, outputs: int) -> tuple[Run, torch.cuda.Stream]:
+def onnxruntime_peer(model: bytes, x: torch.Tensor, dims: Sequence[int]) -> tuple[Run, torch.cuda.Stream]:
     """ONNX Runtime on arrays of the device, as one CUDA graph, and the stream that it runs on."""
     stream = torch.cuda.Stream()
     provider = {
@@ -126,7 +90,7 @@ def onnxruntime_peer(model: bytes, x: torch.Tensor, outputs: int) -> tuple[Run, 
     }  # fmt: skip
     session = onnxruntime.InferenceSession(model, providers=[("CUDAExecutionProvider", provider)])
     x = x.contiguous()
-    y = torch.empty((len(x), outputs), dtype=x.dtype, device="cuda")
+    y = torch.empty(tuple(dims), dtype=x.dtype, device="cuda")
     binding, element = session.io_binding(), np.float16 if x.dtype == torch.float16 else np.float32
     binding.bind_input("x", "cuda", 0, element, tuple(x.shape), x.data_ptr())
     binding.bind_output("y", "cuda", 0, element, tuple(y.shape), y.data_ptr())
@@ -186,7 +150,8 @@ def measure(name: str, precision: str, batch: int, tune: bool, compile_: bool) -
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "f32"
     network = make_network(name)
-    x = torch.randn(batch, 3, 224, 224, device="cuda")
+    size = image_size(name)
+    x = torch.randn(batch, 3, size, size, device="cuda")
     with torch.no_grad():
         truth = network.double()(x.double())
     network = network.float()
@@ -203,7 +168,7 @@ def measure(name: str, precision: str, batch: int, tune: bool, compile_: bool) -
         peers["torch.compile"] = compiled_peer(narrow, x, precision)
     if has_onnxruntime() and precision != "bf16":
         moved = x.to(DTYPES[precision])
-        run, streams["ONNX Runtime"] = onnxruntime_peer(exported(narrow, moved), moved, truth.shape[1])
+        run, streams["ONNX Runtime"] = onnxruntime_peer(exported(narrow, moved), moved, truth.shape)
         peers["ONNX Runtime"] = run
     row["errors"], row["same_top1"] = {}, {}
     for peer, run in peers.items():
