@@ -25,12 +25,6 @@ from ..dialects.nn.types import dims_of, element_type, format_dims, static_dims
 from ..rewriting import node_name, remark, replace
 from .weights import Weights
 
-MAX_GROWTH = 9
-"""How many times as many filters, with the zeros among them, are computed with at most (a 1x1 kernel, strides of 3).
-
-On a CPU, that takes no longer than the op's own few products and its sums; 16 times as many do.
-"""
-
 
 @dataclass(frozen=True)
 class Axis:
@@ -74,9 +68,13 @@ class ExpandConvTranspose(RewritePattern):
     not divide the kernel, they are filled up with zeros, which an infinite x would make NaN.
     """
 
+    def __init__(self, growth: float):
+        """`growth` is how many times as many filters there may be then, with the zeros."""
+        self._growth = growth
+
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter, /) -> None:
         """Rewrite `op` where it is a transposed convolution that is not refused."""
-        if not isinstance(op, ConvTransposeOp) or refusal(op) is not None:
+        if not isinstance(op, ConvTransposeOp) or self.refusal(op) is not None:
             return
         name, axes, weights = node_name(op), axes_of(op), Weights(element_type(op.w.type))
         conv = _convolution(op, axes, weights)
@@ -85,26 +83,25 @@ class ExpandConvTranspose(RewritePattern):
         replace(rewriter, op, [*weights.ops, *ops])
         remark(f"{name} expanded to a convolution")
 
-
-def refusal(op: ConvTransposeOp) -> str | None:
-    """Why `op` must stay as it is, or None."""
-    if not is_weight(op.w):
-        return "its filters are computed at run time"
-    spatial, filters, out = dims_of(op.x.type)[2:], dims_of(op.w.type), dims_of(op.result.type)[2:]
-    if None in (*spatial, *filters, *out):
-        return f"not all sizes of {format_dims(spatial)}, {format_dims(filters)} and {format_dims(out)} are known"
-    if 0 in (*spatial, *out):
-        return f"{format_dims(spatial)} or {format_dims(out)} is empty"
-    window = op.geometry(spatial, static_dims(filters[2:]))[0]
-    kernel, strides = window.kernel, window.strides
-    if set(window.dilations) != {1}:
-        return f"its dilations are {format_dims(window.dilations)}"
-    if set(strides) != {1} and (len(strides) != 2 or len(set(strides)) != 1):
-        return f"its strides are {format_dims(strides)}, but channels become square blocks only"
-    growth = prod(-(-k // s) * s for k, s in zip(kernel, strides, strict=True)) / prod(kernel)
-    if growth > MAX_GROWTH:
-        return f"a kernel of {format_dims(kernel)} leaves most of strides of {format_dims(strides)} zero"
-    return None
+    def refusal(self, op: ConvTransposeOp) -> str | None:
+        """Why `op` must stay as it is, or None."""
+        if not is_weight(op.w):
+            return "its filters are computed at run time"
+        spatial, filters, out = dims_of(op.x.type)[2:], dims_of(op.w.type), dims_of(op.result.type)[2:]
+        if None in (*spatial, *filters, *out):
+            return f"not all sizes of {format_dims(spatial)}, {format_dims(filters)} and {format_dims(out)} are known"
+        if 0 in (*spatial, *out):
+            return f"{format_dims(spatial)} or {format_dims(out)} is empty"
+        window = op.geometry(spatial, static_dims(filters[2:]))[0]
+        kernel, strides = window.kernel, window.strides
+        if set(window.dilations) != {1}:
+            return f"its dilations are {format_dims(window.dilations)}"
+        if set(strides) != {1} and (len(strides) != 2 or len(set(strides)) != 1):
+            return f"its strides are {format_dims(strides)}, but channels become square blocks only"
+        growth = prod(-(-k // s) * s for k, s in zip(kernel, strides, strict=True)) / prod(kernel)
+        if growth > self._growth:
+            return f"strides of {format_dims(strides)} fill its kernel of {format_dims(kernel)} up with too many zeros"
+        return None
 
 
 def _mode(op: ConvTransposeOp) -> str:
@@ -164,13 +161,19 @@ def _bias(weights: Weights, bias: SSAValue, phases: int, mode: str) -> SSAValue:
 
 @dataclass(frozen=True)
 class ExpandConvTransposePass(ModulePass):
-    """Transposed convolutions by weights become convolutions, which all later passes know. Needs static shapes."""
+    """Transposed convolutions by weights become convolutions, which all later passes know. Needs static shapes.
+
+    Where strides do not divide a kernel, zeros fill it up, to `growth` times its size at most.
+    """
 
     name = "expand-conv-transpose"
 
+    growth: float = 9.0
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite `op` in place."""
-        PatternRewriteWalker(ExpandConvTranspose(), apply_recursively=False).rewrite_module(op)
+        pattern = ExpandConvTranspose(self.growth)
+        PatternRewriteWalker(pattern, apply_recursively=False).rewrite_module(op)
         for kept in op.walk():
-            if isinstance(kept, ConvTransposeOp) and (reason := refusal(kept)) is not None:
+            if isinstance(kept, ConvTransposeOp) and (reason := pattern.refusal(kept)) is not None:
                 remark(f"{node_name(kept)} not expanded: {reason}")

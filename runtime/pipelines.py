@@ -24,13 +24,15 @@ PRECISIONS = ("f32", "tf32", "f16", "bf16")
 """f32 as it stands, on every device; the others on `cuda`."""
 
 
-def layout_pipeline(precision: str, fuse: bool) -> str:
+def layout_pipeline(precision: str, fuse: bool, device: str = "cpu") -> str:
     """What happens per input shapes, after specialize-shapes and before the lowering.
 
     Transposed convolutions become convolutions first, so that all that follows applies to them too.
     Below f32 the network runs on tensor cores: channels last, residuals in the epilogues.
     """
-    expand = "canonicalize,expand-conv-transpose"
+    # the CPU's own sums over a kernel are faster than products with more zeros than that (3x3 in strides of 2: 1.8)
+    growth = "{growth=1.5}" if precision == "f32" and device == "cpu" else ""
+    expand = f"canonicalize,expand-conv-transpose{growth}"
     if precision == "f32":
         return expand
     residual = "fuse-residual,fuse-activation," if fuse else ""
@@ -54,7 +56,9 @@ def finish_pipeline(device: str, fuse: bool) -> str:
 
 def compile_pipeline(precision: str = "f32", fuse: bool = True, device: str = "cpu") -> str:
     """All that happens per input shapes, after specialize-shapes."""
-    return ",".join((layout_pipeline(precision, fuse), lower_pipeline(precision), finish_pipeline(device, fuse)))
+    return ",".join(
+        (layout_pipeline(precision, fuse, device), lower_pipeline(precision), finish_pipeline(device, fuse))
+    )
 
 
 def new_context() -> Context:

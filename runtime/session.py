@@ -275,7 +275,7 @@ class Session:
         module = self._specialized(self.bind_dims(shapes), branches)
         check_sizes(module, self.max_bytes)
         with self._tuner.kept() if self._tune else nullcontext() as tuner:
-            run_passes(module, layout_pipeline(self.precision, self._fuse), self._context)
+            run_passes(module, layout_pipeline(self.precision, self._fuse, self.device), self._context)
             if tuner is not None:
                 tuner.tune_calls(module)
             run_passes(module, lower_pipeline(self.precision), self._context)

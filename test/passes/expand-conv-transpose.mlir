@@ -1,6 +1,7 @@
 // RUN: fuse-opt %s -p expand-conv-transpose | filecheck %s
 // RUN: fuse-opt %s -p expand-conv-transpose --remarks 2>&1 >/dev/null | filecheck %s --check-prefix=REMARK
 // RUN: fuse-opt %s -p expand-conv-transpose --print-debuginfo | filecheck %s --check-prefix=LOCATION
+// RUN: fuse-opt %s -p 'expand-conv-transpose{growth=1.5}' --remarks 2>&1 >/dev/null | filecheck %s --check-prefix=GROWTH
 
 // Fires.
 
@@ -73,6 +74,7 @@ func.func @groups(%x: tensor<1x4x4x4xf32>) -> tensor<1x6x8x8xf32> {
   func.return %y : tensor<1x6x8x8xf32>
 }
 
+// GROWTH: remark: up_5 not expanded: strides of 2x2 fill its kernel of 3x3 up with too many zeros
 // A kernel that the strides do not divide is filled up with zeros; nothing is cut off before pads reach a window.
 // CHECK-LABEL: func.func @odd
 // CHECK: nn.constant dense<[0, 0, 0, 0, 0, 0, 1, 1]>
@@ -93,7 +95,7 @@ func.func @odd(%x: tensor<1x3x4x4xf32>) -> tensor<1x5x5x5xf32> {
 // REMARK-NEXT: remark: up_8 not expanded: its strides are 2, but channels become square blocks only
 // REMARK-NEXT: remark: up_9 not expanded: its filters are computed at run time
 // REMARK-NEXT: remark: up_10 not expanded: not all sizes of ?x4, 3x5x2x2 and ?x8 are known
-// REMARK-NEXT: remark: up_11 not expanded: a kernel of 1x1 leaves most of strides of 4x4 zero
+// REMARK-NEXT: remark: up_11 not expanded: strides of 4x4 fill its kernel of 1x1 up with too many zeros
 // REMARK-NEXT: remark: up_12 not expanded: 0x4 or 0x8 is empty
 // REMARK-NOT: remark
 // CHECK-LABEL: func.func @kept

@@ -23,6 +23,6 @@ func.func @main(%x: tensor<?x3x8x8xf32> {nn.name = "x", nn.dims = ["N", "", "", 
 // PROFILE-NEXT: %y{{ *}}nn.relu{{ *}}2x3x4x4 -> 2x3x4x4
 // PROFILE: total
 
-// PIPELINE: fuse-activation,canonicalize,specialize-shapes{dims="N=2"},canonicalize,expand-conv-transpose,lower-nn-to-blas,hoist-parameters,plan-memory
+// PIPELINE: fuse-activation,canonicalize,specialize-shapes{dims="N=2"},canonicalize,expand-conv-transpose{growth=1.5},lower-nn-to-blas,hoist-parameters,plan-memory
 
 // UNBOUND: fuse-run: x: the input is Nx3x8x8: no size is given for N (--dim N=SIZE, or --shape, or --input)
