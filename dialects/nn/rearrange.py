@@ -13,7 +13,18 @@ from ...errors import CompileError
 from .base import AnyTensor, NNOp, Onnx, integer, ints, text
 from .elementwise import UnaryOp
 from .shape import as_ints, normalize_axes
-from .types import Abstract, Array, Dims, dims_agree, format_dims, product, tensor
+from .types import (
+    Abstract,
+    Array,
+    Dims,
+    dims_agree,
+    dims_of,
+    element_type,
+    format_dims,
+    product,
+    static_dims,
+    tensor,
+)
 
 
 class BlockOp(UnaryOp):
@@ -36,6 +47,16 @@ class BlockOp(UnaryOp):
         if x.rank != 4 or block < 1 or any((x.dims[axis] or 0) % divisor for axis, divisor in divided):
             raise CompileError(f"{self.name} with blocksize {block} does not fit {format_dims(x.dims)}")
         return block
+
+    def parts(self, dims: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The six dims that an operand of these is seen with, and their order in the result."""
+        raise NotImplementedError
+
+    def evaluate(self, xp: Any, x: Array) -> Array:
+        """Two reshapes and a transpose."""
+        dims, order = self.parts(x.shape)
+        known = Abstract(tensor(element_type(self.x.type), x.shape))
+        return x.reshape(dims).transpose(order).reshape(static_dims(dims_of(self.infer(known))))
 
 
 def _times(size: int | None, factor: int) -> int | None:
@@ -61,14 +82,12 @@ class DepthToSpaceOp(BlockOp):
         n, c, h, w = x.dims
         return tensor(x.element, (n, _over(c, b * b), _times(h, b), _times(w, b)))
 
-    def evaluate(self, xp: Any, x: Array) -> Array:
-        """Two reshapes and a transpose."""
-        (n, c, h, w), b = x.shape, integer(self.blocksize)
+    def parts(self, dims: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The rows and the columns of a block before or after what is left of the channels."""
+        (n, c, h, w), b = dims, integer(self.blocksize)
         if text(self.mode) == "DCR":
-            y = x.reshape(n, b, b, c // (b * b), h, w).transpose(0, 3, 4, 1, 5, 2)
-        else:
-            y = x.reshape(n, c // (b * b), b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
-        return y.reshape(n, c // (b * b), h * b, w * b)
+            return (n, b, b, c // (b * b), h, w), (0, 3, 4, 1, 5, 2)
+        return (n, c // (b * b), b, b, h, w), (0, 1, 4, 2, 5, 3)
 
 
 @irdl_op_definition
@@ -86,11 +105,11 @@ class SpaceToDepthOp(BlockOp):
         n, c, h, w = x.dims
         return tensor(x.element, (n, _times(c, b * b), _over(h, b), _over(w, b)))
 
-    def evaluate(self, xp: Any, x: Array) -> Array:
-        """Two reshapes and a transpose."""
-        (n, c, h, w), b = x.shape, integer(self.blocksize)
+    def parts(self, dims: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The rows and the columns of a block after those of blocks."""
+        (n, c, h, w), b = dims, integer(self.blocksize)
         order = (0, 3, 5, 1, 2, 4) if text(self.mode) == "DCR" else (0, 1, 3, 5, 2, 4)
-        return x.reshape(n, c, h // b, b, w // b, b).transpose(order).reshape(n, c * b * b, h // b, w // b)
+        return (n, c, h // b, b, w // b, b), order
 
 
 @irdl_op_definition

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from math import prod
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from cuda_on_host import DeviceArray, run_on_host
-from xdsl.ir import SSAValue
+from cuda_on_host import DeviceArray, kernels_on, place, run_on_host
+from xdsl.ir import Block, SSAValue
 from xdsl.parser import Parser
 
 from nnfuse.dialects.nn.base import NNOp
@@ -18,8 +19,10 @@ from nnfuse.dialects.nn.constant import constant_array
 from nnfuse.dialects.nn.index import SliceOp
 from nnfuse.dialects.nn.join import ConcatOp, SplitOp
 from nnfuse.dialects.nn.layout import TransposeOp
+from nnfuse.dialects.nn.rearrange import DepthToSpaceOp, SpaceToDepthOp
+from nnfuse.dialects.nn.types import element_of, tensor
 from nnfuse.runtime.frame import _array_at, _rows_in
-from nnfuse.runtime.kernels import KernelContext, Scratch
+from nnfuse.runtime.kernels import Backend, KernelContext, Scratch
 from nnfuse.runtime.kernels.cupy import copies
 from nnfuse.runtime.kernels.cupy.registry import KERNELS, READS_ROWS_APART
 from nnfuse.runtime.kernels.numpy import BACKEND
@@ -106,6 +109,27 @@ def test_pieces_are_copied_from_rows_that_lie_apart(copied: list[Any]) -> None:
         ("nn.transpose", whole),
         *[("nn.concat", whole)] * 2,  # %p and %q
     ]
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with kernels_on("host", tmp_path_factory.mktemp("kernels")) as found:
+        yield found
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("mode", ["DCR", "CRD"])
+@pytest.mark.parametrize(("kind", "dims"), [(DepthToSpaceOp, (2, 12, 3, 4)), (SpaceToDepthOp, (2, 3, 6, 8))])
+def test_blocks(backend: Backend, kind: Any, dims: tuple[int, ...], mode: str, dtype: str) -> None:
+    """Each element once, where `evaluate` has it."""
+    x = np.arange(prod(dims)).astype(dtype).reshape(dims)
+    op = kind(Block(arg_types=[tensor(element_of(x.dtype), dims)]).args[0], blocksize=2, mode=mode)
+    expected = op.evaluate(np, x)
+    out = place(backend, np.zeros_like(expected))
+    kernel = backend.bind(op, KernelContext(backend.xp, Scratch(backend.xp)))
+    assert kernel is not None
+    kernel([out], [place(backend, x)])
+    np.testing.assert_array_equal(np.asarray(out), expected)
 
 
 def test_backends_read_what_the_ops_say() -> None:

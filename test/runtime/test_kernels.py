@@ -27,6 +27,7 @@ from nnfuse.dialects.nn import (
     norm,
     pad,
     pool,
+    rearrange,
     reduce,
     softmax,
     unary,
@@ -752,6 +753,12 @@ COPIES: dict[str, Case] = {
     "transpose": case(layout.TransposeOp, numbers(3, 4, 5, 6), perm=[0, 2, 3, 1]),
     "transpose rows": case(layout.TransposeOp, numbers(2, 3, 4, 8), perm=[0, 2, 1, 3]),
     "transpose all": case(layout.TransposeOp, np.arange(24).reshape(2, 3, 4)),
+    **{
+        f"{op.name} {mode} {dtype}": case(op, numbers(*dims, dtype=dtype), blocksize=2, mode=mode)
+        for op, dims in ((rearrange.DepthToSpaceOp, (2, 12, 3, 4)), (rearrange.SpaceToDepthOp, (2, 3, 6, 8)))
+        for mode in ("DCR", "CRD")
+        for dtype in ("float32", "float16")
+    },
     "transpose bf16": case(layout.TransposeOp, numbers(4, 6, dtype="bfloat16"), perm=[1, 0]),
     "expand": with_constants(layout.ExpandOp, numbers(5, 1, 8), constant(3, 1, 4, 1)),
     "slice": with_constants(

@@ -14,6 +14,7 @@ from ....dialects.nn.index import SliceOp
 from ....dialects.nn.join import ConcatOp, SplitOp
 from ....dialects.nn.layout import ExpandOp, TransposeOp
 from ....dialects.nn.pad import PadOp
+from ....dialects.nn.rearrange import BlockOp
 from ....dialects.nn.shape import as_ints
 from ....dialects.nn.types import Array, normalize_axis, static_dims
 from .. import Kernel, KernelContext
@@ -93,6 +94,17 @@ def bind_transpose(op: TransposeOp, context: KernelContext) -> Kernel | None:
     x, out = tensor_of(op.x), tensor_of(op.result)
     walk = Access(as_bits(x.dtype), tuple(x.strides[a] for a in op.permutation(len(x.dims))))
     kernel = _copy(op, out.dims, _row_major(out), walk)
+    return lambda outs, ins: kernel(outs[0], ins[0])
+
+
+def bind_blocks(op: BlockOp, context: KernelContext) -> Kernel | None:
+    """A walk over the result with its blocks' rows and columns as dims of their own; the operand's are permuted."""
+    x, out = tensor_of(op.x), tensor_of(op.result)
+    dims, order = op.parts(x.dims)
+    strides = Tensor(dims, x.dtype).strides
+    walk = Access(as_bits(x.dtype), tuple(strides[a] for a in order))
+    seen = Tensor(tuple(dims[a] for a in order), out.dtype)
+    kernel = _copy(op, seen.dims, _row_major(seen), walk)
     return lambda outs, ins: kernel(outs[0], ins[0])
 
 
