@@ -87,7 +87,7 @@ def main() -> None:
                 f"difference {row['difference']:.1e}"
             )
             if options.out:
-                options.out.write_text(json.dumps({"device": library.describe(), "rows": rows}, indent=1))
+                options.out.write_text(json.dumps({"machine": library.describe(), "rows": rows}, indent=1))
 
 
 if __name__ == "__main__":
