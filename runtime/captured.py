@@ -170,6 +170,7 @@ class SegmentedRun:
                     backend.capture(s.run) if s.capturable else s.run for s in segments
                 ]
             self._buffers: list[Array] = [frame.arrays[v] for v in frame.own]
+            self._kept = frame.with_views(frame.own)
             captured = [a for s in segments if s.capturable for step in s.steps for a in (*step.ins, *step.outs)]
             self._inputs = [
                 x if s and _shares(backend, x, captured) else None for x, s in zip(own, static, strict=True)
@@ -189,7 +190,7 @@ class SegmentedRun:
                 frame.fill(value, buffer)
             for call in self._calls:
                 call()
-            return frame.results(frame.own)
+            return frame.results(self._kept)
         finally:
             frame.release()
 

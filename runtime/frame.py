@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -153,10 +153,19 @@ class Frame:
     def _explained(self, error: Exception, step: Step) -> Exception:
         return self.backend.explained(error, f"computing {step.op.name}", node=node_name(step.op))
 
-    def results(self, kept: Sequence[SSAValue] = ()) -> list[Any]:
+    def with_views(self, values: Sequence[SSAValue]) -> set[SSAValue]:
+        """The values outside the arena, and those that are views of them."""
+        found, pending = set(values), list(values)
+        while pending:
+            views = [v.inner for v in self.derived.get(pending.pop(), ())]
+            found.update(views)
+            pending += views
+        return found
+
+    def results(self, kept: Collection[SSAValue] = ()) -> list[Any]:
         """The returned values: buffers of this call as they are, anything else (and a second mention) as a copy.
 
-        Of the values `kept` the buffers stay, so they are copied too.
+        The memory of the values `kept` stays, so they are copied too.
         """
         arrays = self.arrays
         return [

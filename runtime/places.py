@@ -120,7 +120,9 @@ class Plan:
             for v in AliasGroups(block).join_views()
             if v.inner not in self.offset and v.outer not in self.offset and not v.pitch
         ]
-        views = [v for v in outside if v.inner not in returned or v.outer not in returned]
+        outside = [v for v in outside if v.inner not in returned or v.outer not in returned]
+        views = list({v.inner: v for v in reversed(outside)}.values())  # in one buffer each; what wants a second copies
+        views.reverse()
         for op in self.lifetimes.ops:
             if isinstance(op, NNOp) and any(v in self.offset for v in op.results):
                 for view in op.views():
@@ -250,6 +252,7 @@ def _in_place(plan: Plan, result: SSAValue, operand: SSAValue) -> bool:
         plan.offset[result] == plan.offset[operand]
         and plan.lifetimes.last[operand] <= plan.lifetimes.position[op]
         and any(op.operands[i] is operand for i in op.inplace_operands())
+        and sum(v is operand for v in op.operands) == 1  # what else reads it may do so after it is overwritten
         and operand.type == result.type
         and plan.pitch.get(result) == plan.pitch.get(operand)
     )

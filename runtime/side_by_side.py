@@ -163,5 +163,9 @@ def assigned(hazards: Hazards, streams: int) -> list[int]:
 
 
 def _span(array: Array, backend: Backend) -> tuple[int, int]:
-    start = backend.address(array) if array.nbytes else 0
-    return start, start + array.nbytes
+    """Where an array lies, from its first byte to its last, gaps between its rows included."""
+    if not array.nbytes:
+        return 0, 0
+    start = backend.address(array)
+    last = sum((size - 1) * step for size, step in zip(array.shape, array.strides, strict=True))
+    return start, start + last + array.itemsize

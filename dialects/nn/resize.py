@@ -151,11 +151,19 @@ class ResizeOp(NNOp):
         for resampling in resamplings:
             if resampling.outside.any():
                 indices = xp.asarray(np.flatnonzero(resampling.outside))
-                x[(slice(None),) * resampling.axis + (indices,)] = number(self.extrapolation_value)
+                x[(slice(None),) * resampling.axis + (indices,)] = self.outside(x.dtype)
         if x.dtype.kind == "f" and element.kind in "iu":
             limits = np.iinfo(element)
             x = xp.clip(xp.rint(x), limits.min, limits.max).astype(element)
         return x
+
+    def outside(self, dtype: np.dtype[Any]) -> Any:
+        """What lies outside, as an element of `dtype`: rounded, and saturated, where that is an integer."""
+        value = number(self.extrapolation_value)
+        if dtype.kind not in "iu":
+            return np.full((), value).astype(dtype)
+        limits = np.iinfo(dtype)
+        return dtype.type(max(limits.min, min(limits.max, round(float(np.nan_to_num(value))))))
 
     def resamplings(
         self, dims: tuple[int, ...], roi: Array | None, scales: Array | None, sizes: Array | None

@@ -251,6 +251,15 @@ REFUSED: dict[str, tuple[str, int, str]] = {
   %j = nn.concat [%p, %m] axis = 1 |0| : (T, T) -> tensor<4x32xf32> loc("concat_2")
   %b = blas.matmul %x, %w |512|""",
     ),
+    "over a third operand that is a factor too": (
+        """  %w = nn.parameter "w" |-1| : tensor<16x16xf32>
+  %a = nn.relu %x |0| : T loc("relu_1")
+  %b = blas.matmul %a, %w c %a beta = 1.0 |0| : (T, tensor<16x16xf32>, T) -> T loc("matmul_1")
+  %c = nn.neg %b |-1| : T
+  func.return %c : T""",
+        1024,
+        "matmul_1: its place overlaps that of relu_1, which is still alive (run plan-memory last)",
+    ),
     "a negative arena": (
         """  %a = nn.neg %x |-1| : T
   func.return %a : T""",
@@ -355,3 +364,30 @@ def test_right_plans_run(name: str) -> None:
         results += session.run(None, {"value_0": x})
         expected.append(-2 * np.maximum(x, 0))
     np.testing.assert_array_equal(results, expected)
+
+
+def test_outside_the_arena_a_value_is_a_view_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """%r is %a in another shape, so it is not written where %k wants it too: what is returned holds a copy."""
+    text = """func.func @main(%x: tensor<2x2xf32>, %y: tensor<2x2xf32>) -> tensor<2x4xf32> {
+  %s = nn.constant dense<[1, 1, 4]> : tensor<3xi64>
+  %f = nn.constant dense<[2, 4]> : tensor<2xi64>
+  %a = nn.relu %x : tensor<2x2xf32>
+  %r = nn.reshape %a, %s : (tensor<2x2xf32>, tensor<3xi64>) -> tensor<1x1x4xf32>
+  %b = nn.relu %y : tensor<2x2xf32>
+  %q = nn.reshape %b, %s : (tensor<2x2xf32>, tensor<3xi64>) -> tensor<1x1x4xf32>
+  %k = nn.concat [%r, %q] axis = 2 : (tensor<1x1x4xf32>, tensor<1x1x4xf32>) -> tensor<1x1x8xf32>
+  %o = nn.reshape %k, %f : (tensor<1x1x8xf32>, tensor<2xi64>) -> tensor<2x4xf32>
+  func.return %o : tensor<2x4xf32>
+}"""
+    empty = np.empty
+
+    def filled(*args: Any, **kwargs: Any) -> Any:
+        array = empty(*args, **kwargs)
+        array.fill(77)
+        return array
+
+    session = Session(parse_text(text, "views", new_context()))
+    monkeypatch.setattr(np, "empty", filled)
+    x = np.arange(1, 9, dtype=np.float32).reshape(2, 2, 2)
+    (result,) = session.run(None, {"value_0": x[0], "value_1": x[1]})
+    np.testing.assert_array_equal(result, x.reshape(2, 4))

@@ -178,6 +178,34 @@ def test_pieces_of_rows_are_read_after_the_whole_and_before_it_is_written_over()
     assert hazards_of(frame)[2:6] == [{1}, {1}, {1, 2, 3}, {1, 2, 3}]
 
 
+APART = """
+func.func @main(%x: tensor<16x4xf32>, %y: tensor<4x4xf32>) -> (tensor<1x1xf32>, tensor<2x8x4xf32>, tensor<16x4xf32>) {
+  %v = blas.matmul %x, %y : (tensor<16x4xf32>, tensor<4x4xf32>) -> tensor<16x4xf32>
+  %b = blas.matmulrelu %x, %y : (tensor<16x4xf32>, tensor<4x4xf32>) -> tensor<16x4xf32>
+  %k = nn.concat [%v, %b] axis = 1 : (tensor<16x4xf32>, tensor<16x4xf32>) -> tensor<16x8xf32>
+  %d = nn.reduce_sum %k : (tensor<16x8xf32>) -> tensor<1x1xf32>
+  %s = nn.constant dense<[2, 8, 4]> : tensor<3xi64>
+  %r = nn.reshape %v, %s : (tensor<16x4xf32>, tensor<3xi64>) -> tensor<2x8x4xf32>
+  %m = blas.matmul %r, %y : (tensor<2x8x4xf32>, tensor<4x4xf32>) -> tensor<2x8x4xf32>
+  %z = nn.neg %x : tensor<16x4xf32>
+  %t = nn.exp %x : tensor<16x4xf32>
+  %e = nn.sub %z, %t : tensor<16x4xf32>
+  func.return %d, %m, %e : tensor<1x1xf32>, tensor<2x8x4xf32>, tensor<16x4xf32>
+}
+"""
+
+
+def test_rows_apart_are_waited_for_to_the_last() -> None:
+    """%r, which is %v in another shape, ends at 496, not after the 256 bytes it has: %t at 256 waits for %m."""
+    made, _ = program(Parser(new_context(), APART).parse_module(), 0, 1)
+    frame = made.first_frame
+    frame.bring([np.ones((16, 4), np.float32), np.ones((4, 4), np.float32)])
+    product, exp = frame.steps[3], frame.steps[5]
+    assert (product.op.name, exp.op.name) == ("blas.matmul", "nn.exp")
+    assert frame.backend.address(exp.outs[0]) - frame.backend.address(product.ins[0]) == 256
+    assert hazards_of(frame)[5] == {0, 1, 2, 3}
+
+
 def test_places_that_were_planned_for_one_stream_keep_steps_in_order() -> None:
     """%c takes the place of %a, which %b must have read."""
     made, _ = program(BRANCHES, 0, 1)

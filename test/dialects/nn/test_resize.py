@@ -1,6 +1,7 @@
 """Resize and Upsample against ONNX Runtime, and where the two differ against the standard's definition."""
 
 import numpy as np
+import onnx
 import pytest
 from xdsl.dialects.builtin import f32, i64
 from xdsl.ir import Block
@@ -9,6 +10,7 @@ from nnfuse.dialects.nn.constant import ConstantOp
 from nnfuse.dialects.nn.resize import ResizeOp
 from nnfuse.dialects.nn.types import dims_of, tensor
 from nnfuse.errors import CompileError, UnsupportedError
+from nnfuse.runtime.session import Session
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(1, 2, 7, 9)).astype(np.float32)
@@ -200,3 +202,18 @@ def test_unknown_sizes():
         argument(None, 4), None, None, constant(4, 8, dtype=np.int64), keep_aspect_ratio_policy="not_larger"
     )
     assert dims_of(kept.result.type) == (None, None)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(-3.0, 0), (2.5, 2), (300.0, 255), (float("inf"), 255)])
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_what_is_outside_of_integers_saturates(mode: str, value: float, expected: int) -> None:
+    """As what is interpolated does, and with a kernel for the bits of what is not."""
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 9, opset_import: ["" : 19]> g (uint8[3] x) => (uint8[3] y)
+        <float[2] roi = {{0.0, 2.0}}, float[1] scales = {{1.0}}> {{
+          y = Resize <coordinate_transformation_mode="tf_crop_and_resize", mode="{mode}"> (x, roi, scales)
+        }}"""
+    )
+    model.graph.node[0].attribute.append(onnx.helper.make_attribute("extrapolation_value", value))
+    (y,) = Session(model).run(None, {"x": np.array([1, 2, 3], np.uint8)})
+    assert y.tolist() == [1, 3, expected]
