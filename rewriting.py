@@ -38,12 +38,18 @@ def name_location(name: str) -> NameLoc:
 
 def location_names(location: Attribute) -> tuple[str, ...]:
     """The ONNX node names in a location, in order, without repeats."""
+    return tuple(_named(location))
+
+
+def _named(location: Attribute) -> dict[str, NameLoc]:
+    """What names each node in a location: as it is, as chains of fusions would make it anew each time."""
     if isinstance(location, NameLoc):
-        return (location.desc.data,)
+        return {location.desc.data: location}
+    found: dict[str, NameLoc] = {}
     if isinstance(location, FusedLoc):
-        inner = cast(ArrayAttr[Attribute], location.locations)
-        return tuple(dict.fromkeys(n for part in inner for n in location_names(part)))
-    return ()
+        for part in cast(ArrayAttr[Attribute], location.locations):
+            found |= {name: named for name, named in _named(part).items() if name not in found}
+    return found
 
 
 def node_name(op: Operation) -> str:
@@ -61,8 +67,7 @@ def count_uses(op: Operation) -> int:
 
 def fuse_locations(locations: Sequence[LocationAttr]) -> LocationAttr:
     """One location that names every node of `locations` once."""
-    names = dict.fromkeys(n for location in locations for n in location_names(location))
-    parts = [NameLoc(StringAttr(n), NoneAttr()) for n in names]
+    parts = list(_named(FusedLoc(tuple(locations), NoneAttr())).values())
     if not parts:
         return UnknownLoc()
     return parts[0] if len(parts) == 1 else FusedLoc(tuple(parts), NoneAttr())

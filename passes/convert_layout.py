@@ -18,9 +18,10 @@ from ..dialects.nn.conv import ConvOp
 from ..dialects.nn.regions import blocks_of
 from ..dialects.nn.reshape import ReshapingOp
 from ..dialects.nn.types import dims_of, is_tensor
+from ..dialects.nn.value_types import merge_types
 from ..errors import CompileError
 from .layout_conversions import CONVERSIONS, ENDS
-from .layouts import Layouts, with_inferred_types
+from .layouts import Layouts, last_type, with_inferred_types
 
 
 class Conversion(Layouts):
@@ -50,10 +51,12 @@ class Conversion(Layouts):
             self.ops.append(new)
             for old, result in zip(op.results, new.results, strict=True):
                 result.name_hint = old.name_hint
+                result._type = merge_types(result.type, last_type(old.type))
                 self.last[old] = result
                 self.converted.add(old)
             return True
         if (end := self.end(op)) is not None:
+            end._type = op.results[0].type  # what reads it, a func.return too, was declared to read that
             op.results[0].replace_all_uses_with(end)
             return True
         return False

@@ -92,6 +92,8 @@ class ExpandConvTranspose(RewritePattern):
             return f"not all sizes of {format_dims(spatial)}, {format_dims(filters)} and {format_dims(out)} are known"
         if 0 in (*spatial, *out):
             return f"{format_dims(spatial)} or {format_dims(out)} is empty"
+        if 0 in filters:
+            return f"its filters of {format_dims(filters)} are empty"
         window = op.geometry(spatial, static_dims(filters[2:]))[0]
         kernel, strides = window.kernel, window.strides
         if set(window.dilations) != {1}:

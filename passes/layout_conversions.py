@@ -122,7 +122,7 @@ def _blocks(c: Layouts, op: BlockOp, rank: int) -> NNOp | None:
     if not is_static(op.x.type) or not product(dims_of(op.x.type)):
         return None
     b, rows_first = integer(op.blocksize), text(op.mode) == "DCR"
-    result = dims_in(CHANNELS_LAST, static_dims(dims_of(op.result.type)))
+    result = dims_in(CHANNELS_LAST, static_dims(dims_of(op.infer_types()[0])))
     if isinstance(op, DepthToSpaceOp):
         n, h, w, _ = dims_in(CHANNELS_LAST, dims_of(op.x.type))
         split = (n, h, w, b, b, result[3]) if rows_first else (n, h, w, result[3], b, b)

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from xdsl.ir import SSAValue
+from xdsl.dialects.builtin import TensorType
+from xdsl.ir import Attribute, SSAValue
 
 from ..dialects.nn.base import NNOp
 from ..dialects.nn.channels import CHANNELS_LAST, dims_first, dims_in
 from ..dialects.nn.constant import ConstantOp
 from ..dialects.nn.layout import TransposeOp
 from ..dialects.nn.reshape import ReshapeOp, ReshapingOp
-from ..dialects.nn.types import Dims, dims_of, is_static, product, static_dims
+from ..dialects.nn.types import Dims, dims_of, element_type, is_static, product, static_dims, tensor
 from .producers import rebuild
 
 Axes = tuple[int, ...]
@@ -27,6 +28,11 @@ def to_last(rank: int) -> Axes:
 def to_first(rank: int) -> Axes:
     """The permutation that puts the channels of [N, spatial..., C] second."""
     return dims_first(CHANNELS_LAST, tuple(range(rank)))
+
+
+def last_type(type_: Attribute) -> TensorType[Attribute]:
+    """The type, channels last, of a tensor of `type_`."""
+    return tensor(element_type(type_), dims_in(CHANNELS_LAST, dims_of(type_)))
 
 
 def grouped_channels(image: Dims, reshaped: Dims) -> int | None:
@@ -88,6 +94,7 @@ class Layouts:
             grouped, last = self._grouped_first(value), self.last[value]
             perm = to_first(len(dims_of(value.type)))
             self.first[value] = self.emit(TransposeOp(last, perm=perm) if grouped is None else grouped)
+            self.first[value]._type = value.type
         return self.first[value]
 
     def beside(self, value: SSAValue, rank: int) -> SSAValue | None:

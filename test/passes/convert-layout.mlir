@@ -280,3 +280,18 @@ func.func @palette(%x: tensor<1x3x8x8xf32>, %colours: tensor<4xf32>) -> tensor<1
   %c = nn.gather %colours, %i : (tensor<4xf32>, tensor<1x1x8x8xi64>) -> tensor<1x1x8x8xf32>
   func.return %c : tensor<1x1x8x8xf32>
 }
+
+// What is declared stays so, whether it says more than is inferred (%v) or less (%a, %b).
+
+// CHECK-LABEL: func.func @declared
+// CHECK: %v, %i = nn.top_k %{{.*}}, %k axis = 2 : (tensor<2x4x6x8xf32>, tensor<1xi64>) -> (tensor<2x4x2x8xf32>, tensor<2x4x2x8xi64>)
+// CHECK: nn.arg_max {{.*}} -> tensor<?x?x?xi64>
+// CHECK: func.return
+func.func @declared(%x: tensor<2x4x4x6xf32>, %k: tensor<1xi64>) -> (tensor<2x8x4x2xf32>, tensor<?x?x?xi64>, tensor<?x?x?x?xf32>) {
+  %w = nn.parameter "w" : tensor<8x4x1x1xf32>
+  %c = nn.conv %x, %w : (tensor<2x4x4x6xf32>, tensor<8x4x1x1xf32>) -> tensor<2x8x4x6xf32>
+  %v, %i = nn.top_k %c, %k : (tensor<2x8x4x6xf32>, tensor<1xi64>) -> (tensor<2x8x4x2xf32>, tensor<2x8x4x2xi64>)
+  %a = nn.arg_max %c axis = 1 keepdims = 0 : (tensor<2x8x4x6xf32>) -> tensor<?x?x?xi64>
+  %b = nn.depth_to_space %c blocksize = 2 : (tensor<2x8x4x6xf32>) -> tensor<?x?x?x?xf32>
+  func.return %v, %a, %b : tensor<2x8x4x2xf32>, tensor<?x?x?xi64>, tensor<?x?x?x?xf32>
+}

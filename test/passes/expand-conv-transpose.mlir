@@ -97,11 +97,12 @@ func.func @odd(%x: tensor<1x3x4x4xf32>) -> tensor<1x5x5x5xf32> {
 // REMARK-NEXT: remark: up_10 not expanded: not all sizes of ?x4, 3x5x2x2 and ?x8 are known
 // REMARK-NEXT: remark: up_11 not expanded: strides of 4x4 fill its kernel of 1x1 up with too many zeros
 // REMARK-NEXT: remark: up_12 not expanded: 0x4 or 0x8 is empty
+// REMARK-NEXT: remark: up_13 not expanded: its filters of 3x0x2x2 are empty
 // REMARK-NOT: remark
 // CHECK-LABEL: func.func @kept
-// CHECK-COUNT-7: nn.conv_transpose
+// CHECK-COUNT-8: nn.conv_transpose
 // CHECK-NEXT: func.return
-func.func @kept(%x: tensor<1x3x4x4xf32>, %l: tensor<1x3x8xf32>, %v: tensor<3x5x2x2xf32>, %u: tensor<1x3x?x4xf32>, %e: tensor<1x3x0x4xf32>) -> (tensor<1x5x6x5xf32>, tensor<1x5x8x5xf32>, tensor<1x5x16xf32>, tensor<1x5x8x8xf32>, tensor<1x5x?x8xf32>, tensor<1x5x13x13xf32>, tensor<1x5x0x8xf32>) {
+func.func @kept(%x: tensor<1x3x4x4xf32>, %l: tensor<1x3x8xf32>, %v: tensor<3x5x2x2xf32>, %u: tensor<1x3x?x4xf32>, %e: tensor<1x3x0x4xf32>) -> (tensor<1x5x6x5xf32>, tensor<1x5x8x5xf32>, tensor<1x5x16xf32>, tensor<1x5x8x8xf32>, tensor<1x5x?x8xf32>, tensor<1x5x13x13xf32>, tensor<1x5x0x8xf32>, tensor<1x0x8x8xf32>) {
   %w = nn.parameter "w" : tensor<3x5x2x2xf32>
   %m = nn.parameter "m" : tensor<3x5x2xf32>
   %o = nn.parameter "o" : tensor<3x5x1x1xf32>
@@ -112,5 +113,7 @@ func.func @kept(%x: tensor<1x3x4x4xf32>, %l: tensor<1x3x8xf32>, %v: tensor<3x5x2
   %y10 = nn.conv_transpose %u, %w strides [2, 2] : (tensor<1x3x?x4xf32>, tensor<3x5x2x2xf32>) -> tensor<1x5x?x8xf32> loc("up_10")
   %y11 = nn.conv_transpose %x, %o strides [4, 4] : (tensor<1x3x4x4xf32>, tensor<3x5x1x1xf32>) -> tensor<1x5x13x13xf32> loc("up_11")
   %y12 = nn.conv_transpose %e, %w strides [2, 2] : (tensor<1x3x0x4xf32>, tensor<3x5x2x2xf32>) -> tensor<1x5x0x8xf32> loc("up_12")
-  func.return %y6, %y7, %y8, %y9, %y10, %y11, %y12 : tensor<1x5x6x5xf32>, tensor<1x5x8x5xf32>, tensor<1x5x16xf32>, tensor<1x5x8x8xf32>, tensor<1x5x?x8xf32>, tensor<1x5x13x13xf32>, tensor<1x5x0x8xf32>
+  %z = nn.parameter "z" : tensor<3x0x2x2xf32>
+  %y13 = nn.conv_transpose %x, %z strides [2, 2] : (tensor<1x3x4x4xf32>, tensor<3x0x2x2xf32>) -> tensor<1x0x8x8xf32> loc("up_13")
+  func.return %y6, %y7, %y8, %y9, %y10, %y11, %y12, %y13 : tensor<1x5x6x5xf32>, tensor<1x5x8x5xf32>, tensor<1x5x16xf32>, tensor<1x5x8x8xf32>, tensor<1x5x?x8xf32>, tensor<1x5x13x13xf32>, tensor<1x5x0x8xf32>, tensor<1x0x8x8xf32>
 }
