@@ -48,7 +48,8 @@ def _named(location: Attribute) -> dict[str, NameLoc]:
     found: dict[str, NameLoc] = {}
     if isinstance(location, FusedLoc):
         for part in cast(ArrayAttr[Attribute], location.locations):
-            found |= {name: named for name, named in _named(part).items() if name not in found}
+            for name, named in _named(part).items():
+                found.setdefault(name, named)
     return found
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import cupy as cp
 import torch
-from gpu_models import exported, make_network
+from gpu_models import exported, image_size, make_network
 
 import nnfuse
 from nnfuse.runtime.kernels.cupy import library
@@ -25,7 +25,8 @@ from nnfuse.runtime.kernels.cupy import library
 
 def measure(name: str, precision: str, batch: int, tune: bool) -> dict[str, Any]:
     """Bytes."""
-    x = torch.randn(batch, 3, 224, 224, device="cuda")
+    size = image_size(name)
+    x = torch.randn(batch, 3, size, size, device="cuda")
     model = exported(make_network(name), x)
     torch.cuda.empty_cache()
     pool = cp.get_default_memory_pool()

@@ -125,8 +125,7 @@ class Unet(nn.Module):
 
 OWN: dict[str, Any] = {"yolo": Yolo, "unet": Unet}
 SIZES = {"inception_v3": 299, "yolo": Yolo.SIZE, "unet": Unet.SIZE}
-UNTRAINED = {"googlenet": {"init_weights": False, "aux_logits": False}}
-UNTRAINED["inception_v3"] = UNTRAINED["googlenet"]
+OPTIONS = {name: {"init_weights": False, "aux_logits": False} for name in ("googlenet", "inception_v3")}
 
 
 def image_size(name: str) -> int:
@@ -138,7 +137,7 @@ def make_network(name: str) -> nn.Module:
     """A network with seeded weights and batch-norm statistics of random images."""
     torch.manual_seed(0)
     size = image_size(name)
-    options = UNTRAINED.get(name, {})
+    options = OPTIONS.get(name, {})
     network: nn.Module = OWN[name]() if name in OWN else getattr(torchvision.models, name)(weights=None, **options)
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from xdsl.ir import SSAValue
 
 from ..dialects.nn.axes_norm import LpNormalizationOp, MeanVarianceNormalizationOp
-from ..dialects.nn.base import NNOp, integer, ints, text
+from ..dialects.nn.base import NNOp, integer, ints
 from ..dialects.nn.channels import CHANNELS_LAST, dims_in, is_channels_last
 from ..dialects.nn.constant import constant_array
 from ..dialects.nn.index import GatherOp, SliceOp
@@ -18,14 +18,14 @@ from ..dialects.nn.order import ArgReduceOp, TopKOp
 from ..dialects.nn.pad import PadOp
 from ..dialects.nn.pool import GlobalPoolOp, MaxPoolOp, PoolOp
 from ..dialects.nn.quantize import ScaledOp
-from ..dialects.nn.rearrange import BlockOp, DepthToSpaceOp
+from ..dialects.nn.rearrange import BlockOp
 from ..dialects.nn.reduce import ReduceOp
 from ..dialects.nn.reshape import ReshapingOp
 from ..dialects.nn.resize import ResizeOp
 from ..dialects.nn.shape import as_ints
 from ..dialects.nn.softmax import SoftmaxLikeOp
 from ..dialects.nn.types import dims_of, is_static, normalize_axis, product, static_dims
-from .layouts import Axes, Layouts, to_last
+from .layouts import Axes, Layouts, channels_moved, to_last
 
 
 def _moved(axes: Sequence[int], rank: int) -> list[int]:
@@ -121,18 +121,12 @@ def _blocks(c: Layouts, op: BlockOp, rank: int) -> NNOp | None:
     """A reshape, a transpose and a reshape: the channels of a block are its rows, its columns and the others."""
     if not is_static(op.x.type) or not product(dims_of(op.x.type)):
         return None
-    b, rows_first = integer(op.blocksize), text(op.mode) == "DCR"
-    result = dims_in(CHANNELS_LAST, static_dims(dims_of(op.infer_types()[0])))
-    if isinstance(op, DepthToSpaceOp):
-        n, h, w, _ = dims_in(CHANNELS_LAST, dims_of(op.x.type))
-        split = (n, h, w, b, b, result[3]) if rows_first else (n, h, w, result[3], b, b)
-        perm = (0, 1, 3, 2, 4, 5) if rows_first else (0, 1, 4, 2, 5, 3)
-    else:
-        n, h, w, _ = result
-        split = (n, h, b, w, b, dims_of(op.x.type)[1])
-        perm = (0, 1, 3, 2, 4, 5) if rows_first else (0, 1, 3, 5, 2, 4)
-    moved = TransposeOp(c.emit(c.reshaped(c.read(op.x), split)), perm=perm)
-    return c.reshaped(c.emit(moved), result)
+    dims, order = op.parts(static_dims(dims_of(op.x.type)))
+    old = channels_moved(range(len(dims)), op.CHANNEL_PARTS)
+    new = channels_moved(order, len(order) - 2 - op.CHANNEL_PARTS)
+    split = c.emit(c.reshaped(c.read(op.x), tuple(dims[a] for a in old)))
+    moved = c.emit(TransposeOp(split, perm=[old.index(a) for a in new]))
+    return c.reshaped(moved, dims_in(CHANNELS_LAST, dims_of(op.infer_types()[0])))
 
 
 CONVERSIONS: dict[type[NNOp], Callable[..., NNOp | None]] = {

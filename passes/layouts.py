@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from xdsl.dialects.builtin import TensorType
@@ -17,6 +18,7 @@ from ..dialects.nn.reshape import ReshapeOp, ReshapingOp
 from ..dialects.nn.types import Dims, dims_of, element_type, is_static, product, static_dims, tensor
 from .producers import rebuild
 
+T = TypeVar("T")
 Axes = tuple[int, ...]
 
 
@@ -33,6 +35,11 @@ def to_first(rank: int) -> Axes:
 def last_type(type_: Attribute) -> TensorType[Attribute]:
     """The type, channels last, of a tensor of `type_`."""
     return tensor(element_type(type_), dims_in(CHANNELS_LAST, dims_of(type_)))
+
+
+def channels_moved(dims: Sequence[T], count: int) -> tuple[T, ...]:
+    """[N, channels..., positions...], of which `count` are channels, with these last."""
+    return (dims[0], *dims[count + 1 :], *dims[1 : count + 1])
 
 
 def grouped_channels(image: Dims, reshaped: Dims) -> int | None:
@@ -107,7 +114,7 @@ class Layouts:
         if value not in self.weights or not is_static(value.type):
             return None
         if len(dims) < rank:
-            value = self.emit(ReshapeOp(value, self.ints((*[1] * (rank - len(dims)), *static_dims(dims)))))
+            value = self.emit(self.reshaped(value, (*[1] * (rank - len(dims)), *dims)))
         return self.read(value)
 
     # A reshape that leaves channels and positions apart does so in both layouts. A transpose on its other side meets
@@ -121,7 +128,7 @@ class Layouts:
         rank, count = len(dims_of(op.operands[0].type)), grouped_channels(image, dims_of(op.operands[0].type))
         if count is None:
             return None
-        perm = (0, *range(count + 1, rank), *range(1, count + 1))
+        perm = channels_moved(range(rank), count)
         return self.reshaped(self.emit(TransposeOp(op.operands[0], perm=perm)), dims_in(CHANNELS_LAST, image))
 
     def _grouped_first(self, value: SSAValue) -> NNOp | None:
@@ -132,8 +139,7 @@ class Layouts:
         batch, *others = dims_of(op.x.type)
         if (count := grouped_channels(image, (batch, *reversed(others)))) is None:
             return None
-        positions = len(others) - count + 1
-        perm = (0, *range(positions, len(others) + 1), *range(1, positions))
+        perm = channels_moved(range(len(others) + 1), len(others) - count)
         return self.reshaped(self.emit(TransposeOp(op.x, perm=perm)), image)
 
     def reshaped_last(self, op: ReshapingOp) -> SSAValue | None:
@@ -143,9 +149,9 @@ class Layouts:
         if count is None or x in self.first:
             return None
         rank = len(dims)
-        grouped = self.emit(self.reshaped(self.read(x), (dims[0], *dims[count + 1 :], *dims[1 : count + 1])))
+        grouped = self.emit(self.reshaped(self.read(x), channels_moved(dims, count)))
         self.apart[grouped] = dims_of(x.type)
-        return self.emit(TransposeOp(grouped, perm=(0, *range(rank - count, rank), *range(1, rank - count))))
+        return self.emit(TransposeOp(grouped, perm=channels_moved(range(rank), rank - 1 - count)))
 
     def reordered(self, op: ReshapingOp) -> NNOp | None:
         """The result of `op` channels last, where `op` undoes a reshape of what is so, with transposes between."""

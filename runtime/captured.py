@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from xdsl.ir import SSAValue
 
 from ..dialects.nn.regions import RegionOp
 from ..dialects.nn.types import Array, is_static
-from .side_by_side import run_side_by_side
+from .side_by_side import run_side_by_side, span_of
 
 if TYPE_CHECKING:
     from .frame import Frame, Step
@@ -132,19 +131,6 @@ class CapturedRun:
         return bool(touching) and all(type(s.op) in backend.relocatable for s in touching)
 
 
-@dataclass
-class Segment:
-    """Steps that follow one another, and whether the device can capture them."""
-
-    frame: Frame
-    steps: list[Step]
-    capturable: bool
-
-    def run(self) -> None:
-        """Make the calls, one after another."""
-        self.frame.run_steps(self.steps)
-
-
 class SegmentedRun:
     """As `CapturedRun`, of a frame the device can capture in part: a graph for each run of such steps.
 
@@ -162,16 +148,19 @@ class SegmentedRun:
             own = [xp.array(x) if s else x for x, s in zip(inputs, static, strict=True)]
         try:
             frame.bring(own)
-            segments = _segments(frame)
             frame.run_steps()
             frame.bodies_run = 0  # that was for the kernels
+            stretches = groupby(frame.steps, lambda step: is_capturable_step(frame, step))
+            self._calls: list[Callable[[], None]] = []
+            captured: list[Array] = []
             with backend.needing("the captured graphs"):
-                self._calls: list[Callable[[], None]] = [
-                    backend.capture(s.run) if s.capturable else s.run for s in segments
-                ]
+                for able, group in stretches:
+                    steps = list(group)
+                    run = partial(frame.run_steps, steps)
+                    self._calls.append(backend.capture(run) if able else run)
+                    captured += [a for step in steps if able for a in (*step.ins, *step.outs)]
             self._buffers: list[Array] = [frame.arrays[v] for v in frame.own]
             self._kept = frame.with_views(frame.own)
-            captured = [a for s in segments if s.capturable for step in s.steps for a in (*step.ins, *step.outs)]
             self._inputs = [
                 x if s and _shares(backend, x, captured) else None for x, s in zip(own, static, strict=True)
             ]
@@ -197,17 +186,8 @@ class SegmentedRun:
 
 def _shares(backend: Backend, array: Array, others: Sequence[Array]) -> bool:
     """Whether an array's memory is that of one of others, or a part of it is."""
-    start = backend.address(array)
-    end = start + array.nbytes
-    return any(backend.address(o) < end and start < backend.address(o) + o.nbytes for o in others)
-
-
-def _segments(frame: Frame) -> list[Segment]:
-    """The steps of a frame, as many together as possible."""
-    return [
-        Segment(frame, list(steps), able)
-        for able, steps in groupby(frame.steps, lambda step: is_capturable_step(frame, step))
-    ]
+    start, end = span_of(array, backend)
+    return any(first < end and start < last for first, last in (span_of(o, backend) for o in others))
 
 
 def is_capturable_step(frame: Frame, step: Step) -> bool:
@@ -228,3 +208,8 @@ def is_capturable(frame: Frame) -> bool:
     if not all(is_static(a.type) for a in frame.program.plan.block.args):
         return False  # a sequence
     return frame.backend.capture is not None and all(is_capturable_step(frame, step) for step in frame.steps)
+
+
+def is_capturable_in_part(frame: Frame) -> bool:
+    """Whether the device can capture some of a frame."""
+    return frame.backend.capture is not None and any(is_capturable_step(frame, step) for step in frame.steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -28,7 +28,7 @@ from ..dialects.nn.types import (
 from ..errors import CompileError
 from ..passes.alias_groups import returned_values
 from ..rewriting import node_name
-from .captured import CapturedRun, SegmentedRun, is_capturable, is_capturable_step
+from .captured import CapturedRun, SegmentedRun, is_capturable, is_capturable_in_part
 from .kernels import Kernel, KernelContext, Scratch
 from .reference import to_host
 from .sizes import check_sizes_of_run, count_body, is_checked_in_run
@@ -78,8 +78,7 @@ class Frame:
             self.scratch.allocate()
         self.fence = self.backend.fence()
         self.capturable = root is None and is_capturable(self)
-        able = self.backend.capture is not None and any(is_capturable_step(self, s) for s in self.steps)
-        self.segmented = root is None and able and not self.capturable
+        self.segmented = root is None and not self.capturable and is_capturable_in_part(self)
         self.streams = program.plan.streams if self.backend.streams is not None else 1
         self.captured: CapturedRun | SegmentedRun | None = None
 
@@ -155,12 +154,7 @@ class Frame:
 
     def with_views(self, values: Sequence[SSAValue]) -> set[SSAValue]:
         """The values outside the arena, and those that are views of them."""
-        found, pending = set(values), list(values)
-        while pending:
-            views = [v.inner for v in self.derived.get(pending.pop(), ())]
-            found.update(views)
-            pending += views
-        return found
+        return {*values, *(view.inner for view in self._views_of(values))}
 
     def results(self, kept: Collection[SSAValue] = ()) -> list[Any]:
         """The returned values: buffers of this call as they are, anything else (and a second mention) as a copy.
@@ -227,11 +221,16 @@ class Frame:
             self._derive(value, lambda inner, array: self.arrays.__setitem__(inner, array))
 
     def _derive(self, value: SSAValue, store: Callable[[SSAValue, Array], None]) -> None:
-        pending = [value]
+        for view in self._views_of([value]):
+            outer = self.arrays[view.outer]
+            store(view.inner, _array_at(outer.reshape(-1).view(np.uint8), view.offset, view.inner))
+
+    def _views_of(self, values: Sequence[SSAValue]) -> Iterator[View]:
+        """The views of values outside the arena, and the views of these, each after that of what it is a view of."""
+        pending = list(values)
         while pending:
             for view in self.derived.get(pending.pop(), ()):
-                outer = self.arrays[view.outer]
-                store(view.inner, _array_at(outer.reshape(-1).view(np.uint8), view.offset, view.inner))
+                yield view
                 pending.append(view.inner)
 
     def _bind(self) -> None:

@@ -120,9 +120,11 @@ class Plan:
             for v in AliasGroups(block).join_views()
             if v.inner not in self.offset and v.outer not in self.offset and not v.pitch
         ]
-        outside = [v for v in outside if v.inner not in returned or v.outer not in returned]
-        views = list({v.inner: v for v in reversed(outside)}.values())  # in one buffer each; what wants a second copies
-        views.reverse()
+        first: dict[SSAValue, View] = {}  # a value is in one buffer: what wants it in a second copies
+        for view in outside:
+            if view.inner not in returned or view.outer not in returned:
+                first.setdefault(view.inner, view)
+        views = list(first.values())
         for op in self.lifetimes.ops:
             if isinstance(op, NNOp) and any(v in self.offset for v in op.results):
                 for view in op.views():

@@ -76,12 +76,12 @@ def hazards_of(frame: Frame) -> Hazards:
         before = set[int]()
         for value, array in zip(step.op.operands, step.ins, strict=True):
             whole = wholes.get(value)
-            before |= memory.read(n, *_span(array if whole is None else frame.arrays[whole], backend))
+            before |= memory.read(n, *span_of(array if whole is None else frame.arrays[whole], backend))
         for value, array in zip(step.op.results, step.outs, strict=True):
             if value in pieces:
                 continue  # it is there, as its whole is: the step leaves it alone
             shared = wholes.get(value)
-            before |= memory.written(n, *_span(array if shared is None else frame.arrays[shared], backend), shared)
+            before |= memory.written(n, *span_of(array if shared is None else frame.arrays[shared], backend), shared)
         if type(step.op) not in backend.relocatable:
             before.add(shares)
             shares = n
@@ -162,7 +162,7 @@ def assigned(hazards: Hazards, streams: int) -> list[int]:
     return chosen
 
 
-def _span(array: Array, backend: Backend) -> tuple[int, int]:
+def span_of(array: Array, backend: Backend) -> tuple[int, int]:
     """Where an array lies, from its first byte to its last, gaps between its rows included."""
     if not array.nbytes:
         return 0, 0

@@ -35,6 +35,7 @@ class BlockOp(UnaryOp):
 
     INPLACE: ClassVar = ()
     POINTWISE: ClassVar = False
+    CHANNEL_PARTS: ClassVar[int]
 
     blocksize = prop_def(IntegerAttr)
     mode = prop_def(StringAttr, default_value=StringAttr("DCR"))
@@ -49,7 +50,11 @@ class BlockOp(UnaryOp):
         return block
 
     def parts(self, dims: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The six dims that an operand of these is seen with, and their order in the result."""
+        """The six dims that an operand of these is seen with, and their order in the result.
+
+        The batch comes first, then the channels, of which there are CHANNEL_PARTS in the operand, 4 - CHANNEL_PARTS in
+        the result.
+        """
         raise NotImplementedError
 
     def evaluate(self, xp: Any, x: Array) -> Array:
@@ -75,6 +80,7 @@ class DepthToSpaceOp(BlockOp):
 
     name = "nn.depth_to_space"
     ONNX: ClassVar = Onnx("DepthToSpace", since=1)
+    CHANNEL_PARTS: ClassVar = 3
 
     def infer(self, x: Abstract) -> TensorType[Attribute]:
         """[N, C / b², H * b, W * b]"""
@@ -98,6 +104,7 @@ class SpaceToDepthOp(BlockOp):
 
     name = "nn.space_to_depth"
     ONNX: ClassVar = Onnx("SpaceToDepth", since=1)
+    CHANNEL_PARTS: ClassVar = 1
 
     def infer(self, x: Abstract) -> TensorType[Attribute]:
         """[N, C * b², H / b, W / b]"""

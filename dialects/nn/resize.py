@@ -157,13 +157,13 @@ class ResizeOp(NNOp):
             x = xp.clip(xp.rint(x), limits.min, limits.max).astype(element)
         return x
 
-    def outside(self, dtype: np.dtype[Any]) -> Any:
-        """What lies outside, as an element of `dtype`: rounded, and saturated, where that is an integer."""
+    def outside(self, dtype: np.dtype[Any]) -> float:
+        """What lies outside, for elements of `dtype`: rounded, and saturated, where these are integers."""
         value = number(self.extrapolation_value)
         if dtype.kind not in "iu":
-            return np.full((), value).astype(dtype)
+            return value
         limits = np.iinfo(dtype)
-        return dtype.type(max(limits.min, min(limits.max, round(float(np.nan_to_num(value))))))
+        return max(limits.min, min(limits.max, round(float(np.nan_to_num(value)))))
 
     def resamplings(
         self, dims: tuple[int, ...], roi: Array | None, scales: Array | None, sizes: Array | None

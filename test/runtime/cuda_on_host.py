@@ -103,6 +103,13 @@ def kernels_on(name: str, folder: Path) -> Iterator[Backend]:
         yield Backend("host", SimpleNamespace(ndarray=np.ndarray, **ARRAYS), KERNELS)
 
 
+@pytest.fixture(scope="module", params=["host", pytest.param("cuda", marks=pytest.mark.gpu)])
+def host_and_gpu(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """A fixture, of whatever name, of a module: CUDA's kernels on the host, and on a GPU."""
+    with kernels_on(request.param, tmp_path_factory.mktemp("kernels")) as found:
+        yield found
+
+
 def place(backend: Backend, array: Any, shift: int = 0) -> Any:
     """A row-major copy for the kernels of `backend`, that many elements after an aligned address."""
     size = array.dtype.itemsize

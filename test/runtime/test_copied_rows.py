@@ -24,7 +24,7 @@ from nnfuse.dialects.nn.types import element_of, tensor
 from nnfuse.runtime.frame import _array_at, _rows_in
 from nnfuse.runtime.kernels import Backend, KernelContext, Scratch
 from nnfuse.runtime.kernels.cupy import copies
-from nnfuse.runtime.kernels.cupy.registry import KERNELS, READS_ROWS_APART
+from nnfuse.runtime.kernels.cupy.registry import KERNELS, READS_ROWS_APART, ROWS_APART
 from nnfuse.runtime.kernels.numpy import BACKEND
 from nnfuse.runtime.pipelines import new_context
 from nnfuse.runtime.places import Plan
@@ -132,8 +132,9 @@ def test_blocks(backend: Backend, kind: Any, dims: tuple[int, ...], mode: str, d
     np.testing.assert_array_equal(np.asarray(out), expected)
 
 
-def test_backends_read_what_the_ops_say() -> None:
-    """An op that says so of an operand, and no other, has a kernel that does; on the CPU `compute` does else."""
+def test_backends_read_and_write_what_the_ops_say() -> None:
+    """An op that says so, and no other, has a kernel that does; on the CPU `compute` does else."""
     reading = {op for op in KERNELS if op.reads_rows_apart is not NNOp.reads_rows_apart}
-    assert reading == READS_ROWS_APART
-    assert BACKEND.reads_rows_apart <= READS_ROWS_APART
+    writing = {op for op in KERNELS if op.writes_rows_apart is not NNOp.writes_rows_apart}
+    assert (reading, writing) == (READS_ROWS_APART, ROWS_APART)
+    assert BACKEND.reads_rows_apart <= READS_ROWS_APART and BACKEND.rows_apart <= ROWS_APART

@@ -8,7 +8,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from cuda_on_host import kernels_on, place
+from cuda_on_host import host_and_gpu, place
 from xdsl.builder import ImplicitBuilder
 from xdsl.dialects.builtin import bf16, f16, f32
 from xdsl.ir import Block, Region, SSAValue
@@ -32,10 +32,7 @@ from nnfuse.runtime.kernels.cupy.elementwise import expression_of
 DTYPES = {"f16": (np.float16, f16), "bf16": (ml_dtypes.bfloat16, bf16), "f32": (np.float32, f32)}
 
 
-@pytest.fixture(scope="module", params=["host", pytest.param("cuda", marks=pytest.mark.gpu)])
-def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with kernels_on(request.param, tmp_path_factory.mktemp("kernels")) as found:
-        yield found
+backend = host_and_gpu
 
 
 @pytest.fixture

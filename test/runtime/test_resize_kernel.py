@@ -8,7 +8,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from cuda_on_host import kernels_on, place
+from cuda_on_host import host_and_gpu, place
 from xdsl.dialects.builtin import DenseArrayBase, i64
 from xdsl.ir import Block, SSAValue
 from xdsl.parser import Parser
@@ -25,10 +25,7 @@ from nnfuse.runtime.reference import main_function
 FLOATS = {"f32": np.float32, "f16": np.float16, "bf16": ml_dtypes.bfloat16, "f64": np.float64}
 
 
-@pytest.fixture(scope="module", params=["host", pytest.param("cuda", marks=pytest.mark.gpu)])
-def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with kernels_on(request.param, tmp_path_factory.mktemp("kernels")) as found:
-        yield found
+backend = host_and_gpu
 
 
 @pytest.fixture

@@ -91,20 +91,20 @@ def bind_split(op: SplitOp, context: KernelContext) -> Kernel | None:
 
 def bind_transpose(op: TransposeOp, context: KernelContext) -> Kernel | None:
     """A walk over the result, with the operand's strides permuted."""
-    x, out = tensor_of(op.x), tensor_of(op.result)
-    walk = Access(as_bits(x.dtype), tuple(x.strides[a] for a in op.permutation(len(x.dims))))
-    kernel = _copy(op, out.dims, _row_major(out), walk)
-    return lambda outs, ins: kernel(outs[0], ins[0])
+    x = tensor_of(op.x)
+    return _permuted(op, x, op.permutation(len(x.dims)), tensor_of(op.result))
 
 
 def bind_blocks(op: BlockOp, context: KernelContext) -> Kernel | None:
     """A walk over the result with its blocks' rows and columns as dims of their own; the operand's are permuted."""
-    x, out = tensor_of(op.x), tensor_of(op.result)
+    x = tensor_of(op.x)
     dims, order = op.parts(x.dims)
-    strides = Tensor(dims, x.dtype).strides
-    walk = Access(as_bits(x.dtype), tuple(strides[a] for a in order))
-    seen = Tensor(tuple(dims[a] for a in order), out.dtype)
-    kernel = _copy(op, seen.dims, _row_major(seen), walk)
+    return _permuted(op, Tensor(dims, x.dtype), order, Tensor(tuple(dims[a] for a in order), x.dtype))
+
+
+def _permuted(op: NNOp, x: Tensor, order: Sequence[int], out: Tensor) -> Kernel:
+    walk = Access(as_bits(x.dtype), tuple(x.strides[a] for a in order))
+    kernel = _copy(op, out.dims, _row_major(out), walk)
     return lambda outs, ins: kernel(outs[0], ins[0])
 
 

@@ -40,7 +40,8 @@ def bind_resize(op: ResizeOp, context: KernelContext) -> Kernel | None:
     value = number(op.extrapolation_value)
     if all(r.weights is None for r in resamplings):
         bits = as_bits(x.dtype)
-        value = int(op.outside(dtype_of(element_type(op.x.type))).reshape(1).view(bits)[0])
+        dtype = dtype_of(element_type(op.x.type))
+        value = int(np.full(1, op.outside(dtype)).astype(dtype).view(bits)[0])
         x, out = x._replace(dtype=bits), out._replace(dtype=bits)
     elif x.dtype not in FLOATS:
         return None
